@@ -82,13 +82,7 @@ extension Chunk {
 
   /// The ordinal that `acquire(in:now:cooldown:)` would take if no bucket expired. O(ranges).
   public func nextFree(in allowed: [ClosedRange<Int>]) -> Int? {
-    for range in allowed {
-      if let bit = bitmap.nextFree(from: cursor, in: range) { return bit }
-    }
-    for range in allowed {
-      if let bit = bitmap.firstFree(in: range) { return bit }
-    }
-    return nil
+    bitmap.nextFree(cyclicallyFrom: cursor, in: allowed)
   }
 
   private mutating func take(_ bit: Int) {

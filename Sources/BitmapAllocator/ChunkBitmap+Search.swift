@@ -18,6 +18,18 @@ extension ChunkBitmap {
     nextFree(from: range.lowerBound, in: range)
   }
 
+  /// The first clear bit of `ranges` (in order, disjoint) at or after `start`, else the lowest.
+  /// O(ranges).
+  public func nextFree(cyclicallyFrom start: Int, in ranges: [ClosedRange<Int>]) -> Int? {
+    for range in ranges {
+      if let bit = nextFree(from: start, in: range) { return bit }
+    }
+    for range in ranges {
+      if let bit = firstFree(in: range) { return bit }
+    }
+    return nil
+  }
+
   /// Next-fit: sets the first clear bit of `range` at or after `cursor`, else the lowest one.
   /// O(1), O(words) if the value is a copy.
   @inlinable
@@ -65,9 +77,15 @@ extension ChunkBitmap {
     return nil
   }
 
-  /// A clear bit of `range`, each as likely as any other if `hash` is uniform over 64 bits. O(words).
-  public func randomFree(hash: UInt64, in range: ClosedRange<Int>) -> Int? {
-    nthFree(hash.scaled(to: freeCount(in: range)), in: range)
+  /// A clear bit of `ranges` (disjoint), each as likely as any other if `hash` is uniform over 64
+  /// bits. O(ranges + words).
+  public func randomFree(hash: UInt64, in ranges: [ClosedRange<Int>]) -> Int? {
+    var rank = hash.scaled(to: ranges.reduce(0) { $0 + freeCount(in: $1) })
+    for range in ranges {
+      if let bit = nthFree(rank, in: range) { return bit }
+      rank -= freeCount(in: range)
+    }
+    return nil
   }
 
   /// The first bit of the lowest aligned block of 2^`order` clear bits within `range`. O(words).

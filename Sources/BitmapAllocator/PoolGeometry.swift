@@ -107,7 +107,7 @@ extension PoolGeometry {
   /// Whether the tree has such a node. O(1).
   public func exists(_ node: TreeNode) -> Bool {
     guard (0...rootLevel).contains(node.level) else { return false }
-    return node.index.offset.wide <= UInt128.lowMask(ordinalBits - coveredBits(node.level))
+    return node.index.offset.wide <= .lowMask(max(0, ordinalBits - coveredBits(node.level)))
   }
 
   /// The ordinals below `node`. O(1).
