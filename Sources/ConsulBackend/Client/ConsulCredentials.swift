@@ -1,0 +1,127 @@
+// What proves who we are to Consul, and what proves Consul to us: the ACL token, basic
+// authentication for a proxy, and the TLS files. Only names and paths here until a request
+// needs the contents; an error names the setting and the path, never the contents.
+
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#endif
+
+/// Where the ACL token comes from, and basic authentication.
+struct ConsulCredentials: Sendable {
+  enum Token: Sendable {
+    case none
+    case value(ConsulSecret, setting: String)
+    case file(path: String, setting: String)
+  }
+
+  let token: Token
+  /// `user:password`.
+  let basic: ConsulSecret?
+
+  init(
+    _ settings: ConsulSettings, environment: [String: String]
+  ) throws(ConsulConfigurationError) {
+    if let path = settings.tokenFile {
+      token = .file(path: path, setting: "token_file")
+    } else if let secret = settings.token {
+      token = .value(secret, setting: "token")
+    } else if let path = environment["CONSUL_HTTP_TOKEN_FILE"] {
+      token = .file(path: path, setting: "CONSUL_HTTP_TOKEN_FILE")
+    } else if let text = environment["CONSUL_HTTP_TOKEN"] {
+      token = .value(ConsulSecret(text), setting: "CONSUL_HTTP_TOKEN")
+    } else {
+      token = .none
+    }
+    basic = environment["CONSUL_HTTP_AUTH"].map { ConsulSecret($0.contains(":") ? $0 : $0 + ":") }
+  }
+
+  /// The request headers; reads the token file.
+  func headers() throws(ConsulConfigurationError) -> [(name: String, value: String)] {
+    var headers: [(name: String, value: String)] = []
+    if let token = try readToken() {
+      headers.append(("X-Consul-Token", token))
+    }
+    if let basic {
+      headers.append(("Authorization", "Basic " + Base64.encode(Array(basic.value.utf8))))
+    }
+    return headers
+  }
+
+  private func readToken() throws(ConsulConfigurationError) -> String? {
+    let text: String
+    let setting: String
+    switch token {
+    case .none: return nil
+    case .value(let secret, let name): (text, setting) = (secret.value, name)
+    case .file(let path, let name):
+      let bytes = try readSmallFile(path, setting: name)
+      (text, setting) = (String(decoding: bytes, as: UTF8.self), name)
+    }
+    let isSpace = { (byte: UInt8) in byte == 0x20 || (0x09...0x0d).contains(byte) }
+    let trimmed = text.utf8.drop(while: isSpace).reversed().drop(while: isSpace).reversed()
+    guard trimmed.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+      throw ConsulConfigurationError(
+        setting: setting, problem: "the token has a character that no HTTP header can carry")
+    }
+    return trimmed.isEmpty ? nil : String(decoding: Array(trimmed), as: UTF8.self)
+  }
+}
+
+/// The files and names of TLS, as configured; nothing of it is looked at for http.
+struct ConsulTLSFiles: Sendable {
+  /// A file or a directory of PEM certificates.
+  let authorities: (path: String, setting: String)?
+  let certificate: (path: String, setting: String)?
+  let key: (path: String, setting: String)?
+  let serverName: String?
+  let verifies: Bool
+
+  init(
+    _ settings: ConsulSettings, environment: [String: String]
+  ) throws(ConsulConfigurationError) {
+    func pick(_ path: String?, _ setting: String, _ name: String) -> (String, String)? {
+      path.map { ($0, setting) } ?? environment[name].map { ($0, name) }
+    }
+    authorities =
+      pick(settings.caFile, "ca_file", "CONSUL_CACERT")
+      ?? environment["CONSUL_CAPATH"].map { ($0, "CONSUL_CAPATH") }
+    certificate = pick(settings.certFile, "cert_file", "CONSUL_CLIENT_CERT")
+    key = pick(settings.keyFile, "key_file", "CONSUL_CLIENT_KEY")
+    serverName = settings.tlsServerName ?? environment["CONSUL_TLS_SERVER_NAME"]
+    verifies = try environment.flag("CONSUL_HTTP_SSL_VERIFY") ?? true
+    guard (certificate == nil) == (key == nil) else {
+      let (given, missing) =
+        certificate.map { ($0.setting, "key_file or CONSUL_CLIENT_KEY") }
+        ?? (key?.setting ?? "", "cert_file or CONSUL_CLIENT_CERT")
+      throw ConsulConfigurationError(setting: given, problem: "needs \(missing) beside it")
+    }
+  }
+}
+
+/// The whole of a small file. A token or a certificate is far below the bound of 1 MiB.
+private func readSmallFile(
+  _ path: String, setting: String
+) throws(ConsulConfigurationError) -> [UInt8] {
+  let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else {
+    let reason = String(cString: strerror(errno))
+    throw ConsulConfigurationError(setting: setting, problem: "cannot open \(path): \(reason)")
+  }
+  defer { close(descriptor) }
+  var bytes: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 4096)
+  while bytes.count <= 1 << 20 {
+    let count = read(descriptor, &buffer, buffer.count)
+    if count > 0 {
+      bytes += buffer[..<count]
+    } else if count == 0 {
+      return bytes
+    } else if errno != EINTR {
+      let reason = String(cString: strerror(errno))
+      throw ConsulConfigurationError(setting: setting, problem: "cannot read \(path): \(reason)")
+    }
+  }
+  throw ConsulConfigurationError(setting: setting, problem: "\(path) is larger than 1 MiB")
+}

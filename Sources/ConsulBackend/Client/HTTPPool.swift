@@ -1,0 +1,135 @@
+// The connections of one client, all on one event loop, so that nothing here needs a lock.
+//
+//   submit ─▶ an idle connection, the one used last ─▶ start
+//        └──▶ waiting, oldest first ─▶ (as many new connections as wait, up to the bound)
+//
+// The one retry of this client is here: a connection that was kept open and turns out closed
+// costs a second try, if nothing was written or the request only reads. Then the other kept
+// ones are not trusted either.
+
+internal import NIOCore
+internal import NIOHTTP1
+
+/// The bounds of ``ConsulLimits`` as NIO counts them.
+struct HTTPSteps: Sendable {
+  let connect, write, firstByte, body, idle: TimeAmount
+
+  init(_ limits: ConsulLimits) {
+    connect = TimeAmount(limits.connect)
+    write = TimeAmount(limits.write)
+    firstByte = TimeAmount(limits.firstByte)
+    body = TimeAmount(limits.body)
+    idle = TimeAmount(limits.idle)
+  }
+}
+
+final class HTTPPool {
+  let headers: HTTPHeaders
+  let steps: HTTPSteps
+  let usesTLS: Bool
+  private let bound: Int
+  private let connector: HTTPConnector
+  private let counters: SharedCounters
+  private var idle: [HTTPConnection] = []
+  private var waiting: [HTTPExchange] = []
+  private var open = 0
+  private var connecting = 0
+  private var isClosed = false
+
+  init(_ connector: HTTPConnector, headers: HTTPHeaders, counters: SharedCounters) {
+    self.connector = connector
+    self.headers = headers
+    self.counters = counters
+    bound = max(1, connector.limits.connections)
+    steps = HTTPSteps(connector.limits)
+    usesTLS = connector.tls != nil
+  }
+
+  func submit(_ exchange: HTTPExchange) {
+    guard !exchange.isFinished else { return }
+    guard !isClosed else {
+      return exchange.finish(.failure(.init(reason: .clientClosed, wasSent: false)))
+    }
+    while let connection = idle.popLast() {
+      if connection.isFresh(steps.idle) { return connection.start(exchange) }
+      connection.close()
+    }
+    exchange.onAbort = { [weak self, weak exchange] _ in
+      self?.waiting.removeAll { $0 === exchange }
+    }
+    exchange.enter(.connect, limit: nil)
+    waiting.append(exchange)
+    connectIfNeeded()
+  }
+
+  private func connectIfNeeded() {
+    while !isClosed, connecting < waiting.count, open + connecting < bound {
+      connecting += 1
+      connector.connect(for: self) { [self] result in
+        connecting -= 1
+        switch result {
+        case .success(let connection):
+          open += 1
+          counters.update { $0.connections += 1 }
+          if isClosed { connection.close() } else { becameIdle(connection) }
+        case .failure(let failure):
+          // Each attempt was made for one that waits; it is the oldest who hears of it.
+          if !waiting.isEmpty { waiting.removeFirst().finish(.failure(failure)) }
+        }
+        connectIfNeeded()
+      }
+    }
+  }
+
+  /// `connection` can carry the next exchange.
+  func becameIdle(_ connection: HTTPConnection) {
+    if waiting.isEmpty {
+      idle.append(connection)
+    } else {
+      connection.start(waiting.removeFirst())
+    }
+  }
+
+  func didClose(_ connection: HTTPConnection) {
+    open -= 1
+    idle.removeAll { $0 === connection }
+    connectIfNeeded()
+  }
+
+  /// `exchange` ended without a reply on `connection`, unless a new connection mends it.
+  func failed(_ exchange: HTTPExchange, on connection: HTTPConnection, _ failure: HTTPFailure) {
+    let mayRepeat = !failure.wasSent || exchange.request.isRead
+    let wasStale = [.closedBeforeRequest, .closedWithoutReply].contains(failure.reason)
+    guard mayRepeat, wasStale, connection.wasUsed, !exchange.wasRetried, !isClosed else {
+      return exchange.finish(.failure(failure))
+    }
+    let stale = idle
+    idle = []
+    for connection in stale { connection.close() }
+    exchange.rewind()
+    submit(exchange)
+  }
+
+  func shutDown() {
+    isClosed = true
+    let (waiting, idle) = (waiting, idle)
+    (self.waiting, self.idle) = ([], [])
+    for exchange in waiting {
+      exchange.finish(.failure(.init(reason: .clientClosed, wasSent: false)))
+    }
+    for connection in idle { connection.close() }
+  }
+
+  // MARK: Counters
+
+  func didSend(_ request: HTTPRequest) {
+    counters.update {
+      $0.requests += 1
+      $0.bytesSent += request.body.count
+    }
+  }
+
+  func didReceive(_ bytes: Int) {
+    counters.update { $0.bytesReceived += bytes }
+  }
+}

@@ -1,0 +1,136 @@
+// The door between Swift's tasks and the event loop. It is closed until the first request: then
+// token and certificates are read, and one thread with one event loop starts.
+
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import Synchronization
+
+final class HTTPTransport: Sendable {
+  private struct Running: Sendable {
+    let group: MultiThreadedEventLoopGroup
+    let pool: NIOLoopBoundBox<HTTPPool>
+    /// What must not appear in any text.
+    let secrets: [String]
+  }
+
+  private enum State: Sendable {
+    case new
+    case running(Running)
+    case closed
+  }
+
+  let counters = SharedCounters()
+  private let configuration: ConsulConfiguration
+  private let limits: ConsulLimits
+  private let state = Mutex(State.new)
+
+  init(_ configuration: ConsulConfiguration, limits: ConsulLimits) {
+    self.configuration = configuration
+    self.limits = limits
+  }
+
+  deinit {
+    state.withLock {
+      if case .running(let running) = $0 { running.group.shutdownGracefully { _ in } }
+    }
+  }
+
+  /// Sends `request` and waits for the reply, whatever its status, until `deadline`.
+  func send(
+    _ request: HTTPRequest, deadline: ContinuousClock.Instant
+  ) async throws(ConsulError) -> HTTPResponse {
+    let running = try start()
+    let loop = running.group.any()
+    let reply = loop.makePromise(of: HTTPResponse.self)
+    let exchange = NIOLoopBoundBox.makeBoxSendingValue(
+      HTTPExchange(
+        request, deadline: .now() + TimeAmount(deadline - .now), reply: reply),
+      eventLoop: loop)
+    do {
+      return try await withTaskCancellationHandler {
+        loop.execute { running.pool.value.submit(exchange.value) }
+        return try await reply.futureResult.get()
+      } onCancel: {
+        loop.execute { exchange.value.abort(.cancelled) }
+      }
+    } catch let failure as HTTPFailure {
+      let fault = ConsulFault(failure, endpoint: configuration.endpoint)
+      throw failure.wasSent ? .unknown(fault) : .notApplied(fault)
+    } catch {
+      // The event loop is gone.
+      let failure = HTTPFailure(reason: .clientClosed, wasSent: true, detail: "\(error)")
+      throw .unknown(ConsulFault(failure, endpoint: configuration.endpoint))
+    }
+  }
+
+  private func start() throws(ConsulError) -> Running {
+    let result = state.withLock { state -> Result<Running, ConsulError> in
+      switch state {
+      case .running(let running): return .success(running)
+      case .closed:
+        let failure = HTTPFailure(reason: .clientClosed, wasSent: false)
+        return .failure(.notApplied(ConsulFault(failure, endpoint: configuration.endpoint)))
+      case .new:
+        do throws(ConsulConfigurationError) {
+          let running = try makeRunning()
+          state = .running(running)
+          return .success(running)
+        } catch {
+          let text = "cannot speak to Consul: \(error)"
+          return .failure(
+            .refused(.init(reason: .configuration, operation: nil, description: text)))
+        }
+      }
+    }
+    return try result.get()
+  }
+
+  private func makeRunning() throws(ConsulConfigurationError) -> Running {
+    let endpoint = configuration.endpoint
+    let credentials = try configuration.credentials.headers()
+    var tls: TLSContext?
+    if endpoint.usesTLS, case .tcp(let host, _) = endpoint.place {
+      tls = try TLSContext(configuration.tls, host: host)
+    }
+    var headers = HTTPHeaders([("Host", endpoint.authority), ("User-Agent", "cni-ipam-consul")])
+    headers.add(contentsOf: credentials.map { ($0.name, $0.value) })
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let connector = HTTPConnector(
+      endpoint: endpoint, tls: tls, limits: limits, loop: group.any())
+    let pool = HTTPPool(connector, headers: headers, counters: counters)
+    return Running(
+      group: group, pool: .makeBoxSendingValue(pool, eventLoop: group.any()),
+      secrets: credentials.map(\.value))
+  }
+
+  /// `text` without the secrets that a server may have echoed.
+  func redact(_ text: String) -> String {
+    state.withLock { state in
+      guard case .running(let running) = state else { return text }
+      return running.secrets.reduce(text) { $0.replacing($1, with: "<secret>") }
+    }
+  }
+
+  /// Closes every connection and ends the thread; what is under way fails.
+  func shutdown() async {
+    let before = state.withLock { state in
+      defer { state = .closed }
+      return state
+    }
+    guard case .running(let running) = before else { return }
+    running.group.any().execute { running.pool.value.shutDown() }
+    try? await running.group.shutdownGracefully()
+  }
+}
+
+/// Counters that the event loop writes and anyone reads.
+final class SharedCounters: Sendable {
+  private let values = Mutex(ConsulCounters())
+
+  func update(_ change: (inout ConsulCounters) -> Void) {
+    values.withLock { change(&$0) }
+  }
+
+  var current: ConsulCounters { values.withLock { $0 } }
+}

@@ -1,0 +1,207 @@
+// A strict pull reader for the JSON that Consul answers with: the caller says what it expects,
+// unknown members are skipped. It exists because a listing of 65,536 leases goes through it and
+// because linking a general decoder costs a one-shot process more than this file.
+// RFC 8259; nesting is bounded, numbers are unsigned 64-bit (an index) or skipped.
+
+/// The reply is not the JSON that was expected.
+struct JSONError: Error, Hashable {
+  let position: Int
+  let expected: String
+}
+
+struct JSONReader {
+  private let bytes: [UInt8]
+  private var position = 0
+  private var depth = 0
+  /// Consul's deepest reply, /v1/agent/self, has 6 levels.
+  private static let maximumDepth = 32
+
+  init(_ bytes: [UInt8]) {
+    self.bytes = bytes
+  }
+
+  private func failure(_ expected: String) -> JSONError {
+    JSONError(position: position, expected: expected)
+  }
+
+  private mutating func next() -> UInt8? {
+    while position < bytes.count {
+      switch bytes[position] {
+      case 0x20, 0x0a, 0x0d, 0x09: position += 1
+      case let byte: return byte
+      }
+    }
+    return nil
+  }
+
+  private mutating func take(_ byte: UInt8) -> Bool {
+    guard next() == byte else { return false }
+    position += 1
+    return true
+  }
+
+  private mutating func literal(_ text: StaticString) -> Bool {
+    _ = next()
+    let count = text.utf8CodeUnitCount
+    guard position + count <= bytes.count else { return false }
+    for offset in 0..<count where bytes[position + offset] != text.utf8Start[offset] {
+      return false
+    }
+    position += count
+    return true
+  }
+
+  /// `null`, if it stands here.
+  mutating func null() -> Bool { literal("null") }
+
+  /// Nothing but white space is left.
+  mutating func finish() throws(JSONError) {
+    guard next() == nil else { throw failure("the end") }
+  }
+
+  mutating func array(
+    _ element: (inout JSONReader) throws(JSONError) -> Void
+  ) throws(JSONError) {
+    guard take(UInt8(ascii: "[")) else { throw failure("an array") }
+    try enter()
+    defer { depth -= 1 }
+    if take(UInt8(ascii: "]")) { return }
+    repeat { try element(&self) } while take(UInt8(ascii: ","))
+    guard take(UInt8(ascii: "]")) else { throw failure("a comma or ]") }
+  }
+
+  /// Calls `member` with the name of each; it must read or skip the value.
+  mutating func object(
+    _ member: (inout JSONReader, String) throws(JSONError) -> Void
+  ) throws(JSONError) {
+    guard take(UInt8(ascii: "{")) else { throw failure("an object") }
+    try enter()
+    defer { depth -= 1 }
+    if take(UInt8(ascii: "}")) { return }
+    repeat {
+      let name = try string()
+      guard take(UInt8(ascii: ":")) else { throw failure("a colon") }
+      try member(&self, name)
+    } while take(UInt8(ascii: ","))
+    guard take(UInt8(ascii: "}")) else { throw failure("a comma or }") }
+  }
+
+  private mutating func enter() throws(JSONError) {
+    depth += 1
+    guard depth <= Self.maximumDepth else { throw failure("less nesting") }
+  }
+
+  mutating func unsigned() throws(JSONError) -> UInt64 {
+    _ = next()
+    let start = position
+    var value: UInt64 = 0
+    while position < bytes.count, case let digit = bytes[position] &- 0x30, digit < 10 {
+      let (product, tooLarge) = value.multipliedReportingOverflow(by: 10)
+      let (sum, overflow) = product.addingReportingOverflow(UInt64(digit))
+      guard !tooLarge, !overflow else { throw failure("a 64-bit number") }
+      value = sum
+      position += 1
+    }
+    guard position > start, bytes[start] != 0x30 || position == start + 1 else {
+      throw failure("an unsigned number")
+    }
+    if position < bytes.count, [0x2e, 0x45, 0x65].contains(bytes[position]) {
+      throw failure("a whole number")
+    }
+    return value
+  }
+
+  mutating func string() throws(JSONError) -> String {
+    let raw = try rawString()
+    if !raw.contains(UInt8(ascii: "\\")) {
+      return String(decoding: raw, as: UTF8.self)
+    }
+    return try unescape(raw)
+  }
+
+  /// Base64 in a string; `null` is empty.
+  mutating func byteString() throws(JSONError) -> [UInt8] {
+    if null() { return [] }
+    let raw = try rawString()
+    if let bytes = Base64.decode(raw) { return bytes }
+    let text = try unescape(raw)  // some writers escape the slash
+    guard let bytes = Base64.decode(Array(text.utf8)[...]) else { throw failure("base64") }
+    return bytes
+  }
+
+  /// The bytes between the quotes, escapes and all.
+  private mutating func rawString() throws(JSONError) -> ArraySlice<UInt8> {
+    guard take(UInt8(ascii: "\"")) else { throw failure("a string") }
+    let start = position
+    while position < bytes.count {
+      switch bytes[position] {
+      case UInt8(ascii: "\""):
+        position += 1
+        return bytes[start..<(position - 1)]
+      case UInt8(ascii: "\\"): position += 2
+      case 0..<0x20: throw failure("no control character in a string")
+      default: position += 1
+      }
+    }
+    position = bytes.count
+    throw failure("the end of a string")
+  }
+
+  private func unescape(_ raw: ArraySlice<UInt8>) throws(JSONError) -> String {
+    var text: [UInt8] = []
+    var rest = raw
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "\\") else {
+        text.append(byte)
+        continue
+      }
+      switch rest.popFirst() {
+      case UInt8(ascii: "n")?: text.append(0x0a)
+      case UInt8(ascii: "t")?: text.append(0x09)
+      case UInt8(ascii: "r")?: text.append(0x0d)
+      case UInt8(ascii: "b")?: text.append(0x08)
+      case UInt8(ascii: "f")?: text.append(0x0c)
+      case let same? where [0x22, 0x2f, 0x5c].contains(same): text.append(same)
+      case UInt8(ascii: "u")?:
+        guard let scalar = Self.scalar(&rest) else { throw failure("a \\u escape") }
+        text.append(contentsOf: Character(scalar).utf8)
+      default: throw failure("an escape")
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// The scalar of one `\u` escape or of a surrogate pair of two; a lone surrogate is U+FFFD.
+  private static func scalar(_ rest: inout ArraySlice<UInt8>) -> Unicode.Scalar? {
+    func unit(_ digits: ArraySlice<UInt8>) -> UInt32? {
+      guard digits.count == 4, digits.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit })
+      else { return nil }
+      return UInt32(String(decoding: digits, as: UTF8.self), radix: 16)
+    }
+    guard let first = unit(rest.prefix(4)) else { return nil }
+    rest = rest.dropFirst(4)
+    if (0xd800..<0xdc00).contains(first), rest.starts(with: Array("\\u".utf8)),
+      let second = unit(rest.dropFirst(2).prefix(4)), (0xdc00..<0xe000).contains(second)
+    {
+      rest = rest.dropFirst(6)
+      return Unicode.Scalar(0x10000 + (first - 0xd800) << 10 + (second - 0xdc00))
+    }
+    return Unicode.Scalar(first) ?? "\u{fffd}"
+  }
+
+  mutating func skip() throws(JSONError) {
+    switch next() {
+    case UInt8(ascii: "{")?: try object { (reader, _) throws(JSONError) in try reader.skip() }
+    case UInt8(ascii: "[")?: try array { (reader) throws(JSONError) in try reader.skip() }
+    case UInt8(ascii: "\"")?: _ = try rawString()
+    default:
+      if literal("true") || literal("false") || null() { return }
+      let isNumber = { (byte: UInt8) in
+        (0x30...0x39).contains(byte) || "+-.eE".utf8.contains(byte)
+      }
+      let number = bytes[position...].prefix(while: isNumber)
+      guard !number.isEmpty else { throw failure("a value") }
+      position = number.endIndex
+    }
+  }
+}

@@ -1,0 +1,57 @@
+// TLS for https only: certificates are read and a context is made when the first request is.
+
+internal import NIOCore
+internal import NIOSSL
+
+struct TLSContext: Sendable {
+  private let context: NIOSSLContext
+  /// For SNI and the certificate; `nil` for an IP address, which the certificate must then name.
+  private let serverName: String?
+
+  init(_ files: ConsulTLSFiles, host: String) throws(ConsulConfigurationError) {
+    var configuration = TLSConfiguration.makeClientConfiguration()
+    if !files.verifies { configuration.certificateVerification = .none }
+    if let (path, _) = files.authorities { configuration.trustRoots = .file(path) }
+    if let (path, setting) = files.certificate {
+      configuration.certificateChain = try Self.reading(setting, path) {
+        try NIOSSLCertificate.fromPEMFile(path).map { .certificate($0) }
+      }
+    }
+    if let (path, setting) = files.key {
+      configuration.privateKey = try Self.reading(setting, path) {
+        .privateKey(try NIOSSLPrivateKey(file: path, format: .pem))
+      }
+    }
+    let setting = files.authorities?.setting ?? "ca_file"
+    context = try Self.reading(setting, files.authorities?.path ?? "the system's") {
+      try NIOSSLContext(configuration: configuration)
+    }
+    let isAddress = { (try? SocketAddress(ipAddress: $0, port: 0)) != nil }
+    if let name = files.serverName, isAddress(name), name != host {
+      throw ConsulConfigurationError(
+        setting: "tls_server_name", problem: "\(name) is an address; a host name is needed")
+    }
+    let name = files.serverName ?? host
+    serverName = isAddress(name) ? nil : name
+  }
+
+  func makeHandler() throws -> NIOSSLClientHandler {
+    try NIOSSLClientHandler(context: context, serverHostname: serverName)
+  }
+
+  /// Whether an error text is a peer's alert about a certificate.
+  static func isCertificateAlert(_ text: String) -> Bool {
+    let text = text.uppercased()
+    return text.contains("ALERT")
+      && ["CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED"].contains { text.contains($0) }
+  }
+
+  private static func reading<Value>(
+    _ setting: String, _ path: String, _ body: () throws -> Value
+  ) throws(ConsulConfigurationError) -> Value {
+    do { return try body() } catch {
+      throw ConsulConfigurationError(
+        setting: setting, problem: "cannot use \(path): \(error)")
+    }
+  }
+}
