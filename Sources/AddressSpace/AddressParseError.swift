@@ -53,10 +53,11 @@ public struct AddressParseError: Error, Hashable, Sendable {
 
 extension AddressParseError: CustomStringConvertible {
   /// For example `"10.0.0.256": octet above 255 at position 7`. At most 64 characters of the text
-  /// are shown, unprintable ones escaped. O(1) in the length of the text.
+  /// are shown, and all but printable ASCII is escaped. O(1), however long the text is.
   public var description: String {
-    let shown = text.prefix(64)
-    let rest = shown.endIndex == text.endIndex ? "" : "…"
-    return "\(String(shown).debugDescription)\(rest): \(reason.rawValue) at position \(position)"
+    let shown = text.unicodeScalars.prefix(64)
+    let escaped = shown.map { $0.escaped(asASCII: true) }.joined()
+    let rest = shown.endIndex == text.endIndex ? "" : "..."
+    return "\"\(escaped)\"\(rest): \(reason.rawValue) at position \(position)"
   }
 }

@@ -13,13 +13,16 @@ struct ParseFailure: Error {
   }
 }
 
-/// The value of a hexadecimal digit of either case.
+/// The value of a hexadecimal digit of either case, or `nil`.
+///
+/// By arithmetic, because whether a digit is a letter is as good as random, and a branch on it is
+/// guessed wrong half the time: the ninth bit of a difference is its sign, and bit 6 tells letters.
 @inline(__always)
 func hexValue(_ byte: UInt8) -> UInt8? {
-  let digit = byte &- UInt8(ascii: "0")
-  if digit < 10 { return digit }
-  let letter = (byte | 0x20) &- UInt8(ascii: "a")
-  return letter < 6 ? letter + 10 : nil
+  let digit = Int(byte &- UInt8(ascii: "0")) - 10
+  let letter = Int((byte | 0x20) &- UInt8(ascii: "a")) - 6
+  guard digit | letter < 0 else { return nil }
+  return (byte & 15) &+ 9 &* (byte >> 6)
 }
 
 enum AddressScanner {
@@ -37,12 +40,15 @@ enum AddressScanner {
     }
   }
 
-  /// An address of either family: a colon makes it IPv6.
+  /// An address of either family: a colon before any dot makes it IPv6.
   static func address(
     _ bytes: Span<UInt8>, _ stretch: Range<Int>
   ) throws(ParseFailure) -> IPAddress {
-    if firstIndex(of: ":", bytes, stretch) != nil {
-      return IPAddress(ipv6: try ipv6(bytes, stretch))
+    for position in stretch {
+      if bytes[position] == UInt8(ascii: ".") { break }
+      if bytes[position] == UInt8(ascii: ":") {
+        return IPAddress(ipv6: try ipv6(bytes, stretch))
+      }
     }
     return IPAddress(ipv4: try ipv4(bytes, stretch))
   }

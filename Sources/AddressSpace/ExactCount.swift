@@ -34,9 +34,9 @@ public struct ExactCount: Hashable, Sendable {
   /// 1. O(1).
   public static var one: ExactCount { ExactCount(Offset.one) }
 
-  /// 2^`exponent`, the exponent not negative. O(exponent / 64).
+  /// 2^`exponent`, the exponent 0 … 65,536. O(exponent / 64).
   public static func powerOfTwo(_ exponent: Int) -> ExactCount {
-    precondition(exponent >= 0, "a count has no fractions")
+    precondition((0...65_536).contains(exponent), "no count needs such a power of two")
     if exponent < 128 { return ExactCount(Offset.one << exponent) }
     return ExactCount { cgmp_mpz_set_bit(&$0, UInt(exponent)) }
   }

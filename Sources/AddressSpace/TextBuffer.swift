@@ -18,7 +18,9 @@ struct TextBuffer: ~Copyable {
   /// The lowest four bits of `value` as one lower-case digit.
   mutating func append(hexDigit value: UInt64) {
     let digit = UInt8(truncatingIfNeeded: value & 15)
-    append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit)
+    // 39 lies between "9" and "a"; the borrow of 9 - digit chooses it without a branch.
+    let gap = (9 &- digit) >> 7 &* 39
+    append(UInt8(ascii: "0") &+ digit &+ gap)
   }
 
   /// `value` in hexadecimal without leading zeros.
@@ -68,8 +70,9 @@ struct TextBuffer: ~Copyable {
 
   var string: String {
     String(unsafeUninitializedCapacity: count) { target in
-      for index in 0..<count { target.initializeElement(at: index, to: bytes[index]) }
-      return count
+      bytes.span.extracting(..<count).withUnsafeBufferPointer { source in
+        target.initialize(fromContentsOf: source)
+      }
     }
   }
 }

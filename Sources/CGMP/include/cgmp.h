@@ -17,15 +17,20 @@ typedef struct {
   uint64_t carry;
 } cgmp_pair_carry;
 
+// gmp.h gives mpn_add_1 and mpn_sub_1 as inline bodies, so two of them cost less than the call
+// of mpn_add_n. The carries exclude each other: after the first, the high limb is 0 (or its
+// complement, subtracting), and one limb more cannot pass its end.
 static inline cgmp_pair_carry cgmp_add(cgmp_pair a, cgmp_pair b) {
-  mp_limb_t x[2] = {a.low, a.high}, y[2] = {b.low, b.high}, r[2];
-  mp_limb_t carry = mpn_add_n(r, x, y, 2);
+  mp_limb_t x[2] = {a.low, a.high}, r[2];
+  mp_limb_t carry = mpn_add_1(r, x, 2, b.low);
+  carry += mpn_add_1(r + 1, r + 1, 1, b.high);
   return (cgmp_pair_carry){r[0], r[1], carry};
 }
 
 static inline cgmp_pair_carry cgmp_sub(cgmp_pair a, cgmp_pair b) {
-  mp_limb_t x[2] = {a.low, a.high}, y[2] = {b.low, b.high}, r[2];
-  mp_limb_t borrow = mpn_sub_n(r, x, y, 2);
+  mp_limb_t x[2] = {a.low, a.high}, r[2];
+  mp_limb_t borrow = mpn_sub_1(r, x, 2, b.low);
+  borrow += mpn_sub_1(r + 1, r + 1, 1, b.high);
   return (cgmp_pair_carry){r[0], r[1], borrow};
 }
 
