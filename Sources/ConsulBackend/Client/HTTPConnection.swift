@@ -206,7 +206,7 @@ final class HTTPConnection: ChannelInboundHandler {
   /// Sorts an error of the pipeline.
   private func failure(_ error: any Error) -> HTTPFailure {
     let isHandshaking = if case .handshaking = state { true } else { false }
-    let detail = String(describing: error)
+    let detail = HTTPConnector.detail(of: error)
     switch error {
     case HTTPParserError.invalidEOFState:
       return .init(reason: .closedInReply, wasSent: true)

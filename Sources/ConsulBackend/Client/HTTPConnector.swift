@@ -1,5 +1,10 @@
 // Opens connections: TCP or Unix socket, TLS where the endpoint wants it, and the HTTP codec.
 
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#endif
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -61,10 +66,15 @@ struct HTTPConnector {
     case let error as NIOConnectionError:
       // Happy eyeballs tried every address of the name; the first failure stands for all.
       if let first = error.connectionErrors.first { return sort(first.error) }
-      let detail = (error.dnsAError ?? error.dnsAAAAError).map { String(describing: $0) }
+      let detail = (error.dnsAError ?? error.dnsAAAAError).map { detail(of: $0) }
       return .init(reason: .hostUnknown, wasSent: false, detail: detail ?? "")
-    default:
-      return .init(reason: .unreachable, wasSent: false, detail: String(describing: error))
+    default: return .init(reason: .unreachable, wasSent: false, detail: detail(of: error))
     }
+  }
+
+  /// An error's own words, for a system call the system's.
+  static func detail(of error: any Error) -> String {
+    guard let error = error as? IOError else { return String(describing: error) }
+    return String(cString: strerror(error.errnoCode))
   }
 }

@@ -36,7 +36,6 @@ final class HTTPExchange {
   let request: HTTPRequest
   let deadline: NIODeadline
   private let reply: EventLoopPromise<HTTPResponse>
-  private let loop: NIOIsolatedEventLoop
   private(set) var isFinished = false
   /// The pool tried once more already.
   var wasRetried = false
@@ -53,7 +52,6 @@ final class HTTPExchange {
     self.deadline = deadline
     self.reply = reply
     stepDeadline = deadline
-    loop = reply.futureResult.eventLoop.assumeIsolated()
   }
 
   var wasSent: Bool { step != .connect }
@@ -68,6 +66,7 @@ final class HTTPExchange {
   /// A later step mostly has the later deadline: then the running timer looks again when it
   /// fires, which spares most requests all timers but one.
   private func startTimer() {
+    let loop = reply.futureResult.eventLoop.assumeIsolated()
     timer?.cancel()
     timerDeadline = stepDeadline
     timer = loop.scheduleTask(deadline: stepDeadline) { [self] in
