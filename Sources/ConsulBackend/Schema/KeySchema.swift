@@ -1,0 +1,121 @@
+import AddressSpace
+import BitmapAllocator
+import IPAM
+
+// Schema 1 of the keys of one network:
+//
+//   <prefix>/<network>/config
+//   <prefix>/<network>/pools/<subnet>-<length>-<unit>-<k>/<level>/<index>
+//   <prefix>/<network>/addresses/<address>
+//   <prefix>/<network>/attachments/<node>/<container>/<interface>
+//   <prefix>/<network>/macs/<mac>
+//   <prefix>/<network>/bulk/<token>
+//
+// Addresses, subnets and indices are hexadecimal of fixed width: it sorts, it needs no colon, and no
+// key is the beginning of another of its kind.
+
+/// Translates between a network's store keys and the names of Consul keys.
+struct KeySchema: Hashable, Sendable {
+  /// `<prefix>/<network>/`.
+  let base: String
+
+  init(prefix: String, network: String) {
+    let path = prefix.split(separator: "/").map { KeyName.escape(String($0)) }
+    base = (path + [KeyName.escape(network)]).joined(separator: "/") + "/"
+  }
+
+  /// The name of a key; nil for a cursor, which Consul does not keep.
+  func name(_ key: StoreKey) -> String? {
+    relativeName(key).map { base + $0 }
+  }
+
+  /// The name below the network, which a chunk's checksum covers.
+  func relativeName(_ key: StoreKey) -> String? {
+    switch key {
+    case .definition: "config"
+    case .chunk(let chunk): "pools/\(Self.name(of: chunk.pool))/\(Self.name(of: chunk))"
+    case .lease(let address): "addresses/\(address.fixedWidthHex)"
+    case .attachment(let key):
+      "attachments/\(Self.part(key.node))/\(Self.part(key.container))/\(Self.part(key.interface))"
+    case .mac(let mac): "macs/\(Offset(mac.value).hex(digits: 12))"
+    case .bulk(let token): "bulk/\(Offset(token).hex(digits: 16))"
+    case .cursor: nil
+    }
+  }
+
+  /// The prefix of all keys of a listing.
+  func prefix(of listing: StoreListing) -> String {
+    switch listing {
+    case .chunks: base + "pools/"
+    case .leases: base + "addresses/"
+    case .macs: base + "macs/"
+    case .attachments(nil): base + "attachments/"
+    case .attachments(let node?): base + "attachments/\(Self.part(node))/"
+    }
+  }
+
+  /// The key that a name stands for; nil for a name that is not of this schema.
+  func key(_ name: String) -> StoreKey? {
+    guard name.hasPrefix(base) else { return nil }
+    let parts = name.dropFirst(base.count).split(
+      separator: "/", omittingEmptySubsequences: false)
+    switch (parts.first, parts.count) {
+    case ("config", 1): return .definition
+    case ("addresses", 2): return IPAddress(fixedWidthHex: parts[1]).map(StoreKey.lease)
+    case ("macs", 2):
+      guard parts[1].utf8.count == 12, let value = Offset(hex: parts[1])?.low else { return nil }
+      return MACAddress(value: value).map(StoreKey.mac)
+    case ("bulk", 2):
+      guard parts[1].utf8.count == 16, let token = Offset(hex: parts[1]) else { return nil }
+      return .bulk(token: token.low)
+    case ("attachments", 4):
+      guard let node = Self.unpart(parts[1]), let container = Self.unpart(parts[2]),
+        let interface = Self.unpart(parts[3])
+      else { return nil }
+      return .attachment(
+        AttachmentKey(node: node, container: container, interface: interface))
+    case ("pools", 4):
+      guard let pool = Self.pool(parts[1]), let level = Int(parts[2]),
+        let index = Offset(hex: parts[3])
+      else { return nil }
+      let node = TreeNode(level: level, index: ChunkIndex(index))
+      let key = ChunkKey(pool: pool, node: node)
+      guard pool.exists(node), relativeName(.chunk(key)) == parts.joined(separator: "/") else {
+        return nil
+      }
+      return .chunk(key)
+    default: return nil
+    }
+  }
+
+  /// `<subnet>-<length>-<unit>-<k>`.
+  static func name(of pool: PoolGeometry) -> String {
+    "\(pool.subnet.address.fixedWidthHex)-\(pool.subnet.length)-\(pool.unitPrefixLength)"
+      + "-\(pool.chunkBits)"
+  }
+
+  /// The pool of a name; nil if the name is not one.
+  static func pool(_ name: some StringProtocol) -> PoolGeometry? {
+    let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+    guard parts.count == 4, let address = IPAddress(fixedWidthHex: parts[0]),
+      let length = Int(parts[1]), let unit = Int(parts[2]), let bits = Int(parts[3]),
+      let subnet = Prefix(address: address, length: length), subnet.address == address,
+      let pool = PoolGeometry(subnet: subnet, unitPrefixLength: unit, chunkBits: bits),
+      Self.name(of: pool) == name
+    else { return nil }
+    return pool
+  }
+
+  private static func name(of chunk: ChunkKey) -> String {
+    let bits = chunk.pool.ordinalBits - chunk.pool.chunkBits * (chunk.node.level + 1)
+    let digits = max(1, (bits + 3) / 4)
+    return "\(chunk.node.level)/\(chunk.node.index.offset.hex(digits: digits))"
+  }
+
+  /// An empty name (the interface of an ancient reservation) is a part of its own, `=`.
+  private static func part(_ name: String) -> String { name.isEmpty ? "=" : KeyName.escape(name) }
+
+  private static func unpart(_ part: Substring) -> String? {
+    part == "=" ? "" : KeyName.unescape(part)
+  }
+}

@@ -1,0 +1,167 @@
+// The loop that performs what the planner decides, and the queue in front of it. Callers that arrive
+// while a commit is in flight share the next one; there is no timer.
+
+/// Acquires and releases addresses of one network in a store.
+///
+/// Any number of tasks may call it at once; their wishes are committed together as far as the store's
+/// limit of operations allows.
+public actor NetworkAllocator {
+  private typealias Caller = CheckedContinuation<Result<Fulfilment, AllocationError>, Never>
+
+  /// The store that it works on.
+  public nonisolated let store: any AllocationStore
+  /// The network's name.
+  public nonisolated let networkName: String
+  nonisolated let node: Node
+  nonisolated let surroundings: Surroundings
+  private var planner: Planner
+  private var callers: [UInt64: Caller] = [:]
+  private var lastTicket: UInt64 = 0
+  private var isRunning = false
+  private let warn: @Sendable (String) -> Void
+
+  /// An allocator for one network.
+  ///
+  /// - Parameters:
+  ///   - store: Where the network's allocation lives.
+  ///   - networkName: The network.
+  ///   - definition: What the network is: the definition itself in a store that keeps none, else the
+  ///     one to create it with if the store has none yet; nil to require that it exists.
+  ///   - node: Who allocates.
+  ///   - repeatPolicy: What a repeated wish of one attachment gets.
+  ///   - surroundings: Clock, randomness and sleep.
+  ///   - warn: Called with what an operator should know, from any task.
+  public init(
+    store: any AllocationStore, networkName: String, definition: NetworkDefinition?, node: Node,
+    repeatPolicy: RepeatPolicy = .sameAgain, surroundings: Surroundings,
+    warn: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
+    self.store = store
+    self.networkName = networkName
+    self.node = node
+    self.surroundings = surroundings
+    self.warn = warn
+    self.planner = Planner(
+      PlannerConfiguration(
+        node: node, definition: definition, networkName: networkName, repeatPolicy: repeatPolicy,
+        surroundings: surroundings),
+      traits: store.traits)
+  }
+
+  /// Acquires one address from each range set of the network, in one commit.
+  ///
+  /// - Parameters:
+  ///   - request: Who wants what.
+  ///   - deadline: When to give up; nothing is kept then unless the error says otherwise.
+  /// - Returns: What the attachment holds.
+  /// - Throws: ``AllocationError``.
+  /// - Complexity: One commit and no read when the view is fresh; amortized O(1) in the size and the
+  ///   fill of the pools.
+  public func acquire(
+    _ request: AcquireRequest, deadline: Deadline
+  ) async throws(AllocationError) -> Acquired {
+    guard case .acquired(let acquired) = try await submit(.acquire(request), deadline) else {
+      preconditionFailure("an acquisition is answered by an acquisition")
+    }
+    return acquired
+  }
+
+  /// Releases all that an attachment holds, in one commit; nothing held is a success.
+  ///
+  /// - Parameters:
+  ///   - names: The attachment's possible names (a node may have had others); the first that exists.
+  ///   - deadline: When to give up.
+  /// - Returns: What was held; nil if nothing was.
+  /// - Throws: ``AllocationError``.
+  public func release(
+    _ names: [AttachmentKey], deadline: Deadline
+  ) async throws(AllocationError) -> Attachment? {
+    guard case .released(let attachment) = try await submit(.release(names), deadline) else {
+      preconditionFailure("a release is answered by a release")
+    }
+    return attachment
+  }
+
+  /// Finds out whether every range set has something free, without taking it.
+  ///
+  /// - Throws: ``AllocationError/exhausted(_:)`` on proof that one has not.
+  public func probe(deadline: Deadline) async throws(AllocationError) {
+    _ = try await submit(.probe, deadline)
+  }
+
+  private func submit(
+    _ body: Wish.Body, _ deadline: Deadline
+  ) async throws(AllocationError) -> Fulfilment {
+    lastTicket += 1
+    let ticket = lastTicket
+    let wish = Wish(
+      ticket: ticket, body: body, deadline: deadline, enqueuedAt: surroundings.monotonic())
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        callers[ticket] = continuation
+        planner.enqueue(wish)
+        if !isRunning {
+          isRunning = true
+          Task { await self.run() }
+        }
+      }
+    } onCancel: {
+      Task { await self.abandon(ticket) }
+    }
+    return try result.get()
+  }
+
+  /// The caller went away: what its wish gets is released as soon as it is there.
+  private func abandon(_ ticket: UInt64) {
+    guard let caller = callers.removeValue(forKey: ticket) else { return }
+    planner.withdraw(ticket)
+    caller.resume(
+      returning: .failure(.deadlineExceeded("the operation was cancelled")))
+  }
+
+  private func run() async {
+    while planner.hasWork {
+      let deadline = planner.deadline ?? Deadline(nanoseconds: .max)
+      do throws(AllocationError) {
+        try await store.withTurn(deadline: deadline) { () async throws(AllocationError) in
+          await self.runTurn()
+        }
+      } catch {
+        planner.failAll(error)
+        deliver()
+      }
+    }
+    isRunning = false
+  }
+
+  private func runTurn() async {
+    while true {
+      planner.traits = store.traits
+      let step = planner.next()
+      deliver()
+      let deadline = planner.deadline ?? surroundings.deadline(inMilliseconds: 1_000)
+      switch step {
+      case .idle: return
+      case .wait(let nanoseconds): await surroundings.sleep(nanoseconds)
+      case .read(let keys, let consistency):
+        do {
+          let answer = try await store.read(keys, consistency: consistency, deadline: deadline)
+          planner.learn(answer, consistency: consistency)
+        } catch {
+          planner.readFailed(error)
+        }
+      case .commit(let commit):
+        planner.ended(
+          await store.commit(commit.operations, cursors: commit.cursors, deadline: deadline))
+      }
+      deliver()
+    }
+  }
+
+  private func deliver() {
+    for (ticket, result) in planner.takeResolved() {
+      callers.removeValue(forKey: ticket)?.resume(returning: result)
+    }
+    for warning in planner.takeWarnings() { warn(warning) }
+  }
+}

@@ -1,0 +1,102 @@
+import AddressSpace
+import BitmapAllocator
+
+// A commit in the making. Wishes add to it until the server's limit of operations is reached; each
+// chunk key occurs once, whatever number of wishes touch it. Releases take effect only when the draft
+// is sealed, so that no ordinal is freed and taken again in one commit.
+
+/// A commit as the loop sends it.
+struct Commit: Sendable {
+  let operations: [StoreOperation]
+  /// Where sequential searches go on, by range set; a hint beside the commit.
+  let cursors: [Int: IPAddress]
+  /// The token that the commit left in every chunk it wrote.
+  let token: UInt64
+}
+
+/// What wishes want to have committed together.
+struct Draft {
+  /// What a wish gets if the commit happens.
+  struct Grant {
+    var wish: Wish
+    let fulfilment: Fulfilment
+    /// The chunks that it changes.
+    var chunks: Set<ChunkKey> = []
+    /// Its leases, attachment and hardware address.
+    var holdings: Set<StoreKey> = []
+  }
+
+  /// Chunks as they will be, without what is released.
+  private(set) var chunks: [ChunkKey: Chunk] = [:]
+  private(set) var revisions: [StoreKey: Revision] = [:]
+  private(set) var operations: [StoreOperation] = []
+  private var keys: Set<StoreKey> = []
+  private var releases: [(key: ChunkKey, bit: Int)] = []
+  var cursors: [Int: IPAddress] = [:]
+  var grants: [Grant] = []
+
+  var isEmpty: Bool { grants.isEmpty }
+
+  /// Operations that the sealed commit will have.
+  var count: Int { operations.count + chunks.count }
+
+  /// The chunk as it will be, if the draft changes it.
+  func chunk(_ key: ChunkKey) -> Chunk? { chunks[key] }
+
+  /// Whether an operation on the key is drafted already.
+  func touches(_ key: StoreKey) -> Bool {
+    if case .chunk(let chunk) = key { return chunks[chunk] != nil || keys.contains(key) }
+    return keys.contains(key)
+  }
+
+  /// Makes a chunk part of the commit.
+  mutating func put(_ chunk: Chunk, at key: ChunkKey, seen revision: Revision) {
+    chunks[key] = chunk
+    if revisions[.chunk(key)] == nil { revisions[.chunk(key)] = revision }
+  }
+
+  /// Makes an operation part of the commit; its key must not be part of it yet.
+  mutating func add(_ operation: StoreOperation) {
+    let isNew = keys.insert(operation.key).inserted
+    precondition(isNew, "a key occurs once in a commit")
+    operations.append(operation)
+  }
+
+  /// Marks a bit of a drafted chunk for release.
+  mutating func release(_ bit: Int, of key: ChunkKey) {
+    precondition(chunks[key] != nil, "a release belongs to a drafted chunk")
+    releases.append((key, bit))
+  }
+
+  /// Turns the draft into a commit.
+  ///
+  /// - Complexity: O(operations + words of the changed chunks).
+  func sealed(
+    token: UInt64, incarnation: UInt64?, now: UInt64, cooldown: NetworkDefinition.Cooldown
+  ) -> Commit {
+    var sealed = chunks
+    for (key, bit) in releases {
+      sealed[key]?.release(bit, now: now, cooldown: UInt64(cooldown.seconds))
+      Self.unmark(key, in: &sealed)
+    }
+    var all = operations
+    for (key, var chunk) in sealed {
+      chunk.incarnation = incarnation ?? chunk.incarnation
+      chunk.stamp(writer: token)
+      all.append(
+        .put(.chunk(key), .chunk(chunk), expected: revisions[.chunk(key)] ?? .absent))
+    }
+    return Commit(operations: all, cursors: cursors, token: token)
+  }
+
+  /// A release from a marked chunk takes back what the parents say of it.
+  private static func unmark(_ key: ChunkKey, in chunks: inout [ChunkKey: Chunk]) {
+    var child = key
+    while chunks[child]?.isMarked == true, let up = key.pool.parent(of: child.node) {
+      let parent = ChunkKey(pool: key.pool, node: up.node)
+      chunks[child]?.isMarked = false
+      chunks[parent]?.bitmap.free(up.bit)
+      child = parent
+    }
+  }
+}

@@ -1,0 +1,178 @@
+import AddressSpace
+import BitmapAllocator
+
+// An acquisition: from each range set one ordinal, and with the bits the leases, the attachment and
+// the hardware address, all created in one commit or none.
+
+extension Planner {
+  mutating func planAcquire(
+    _ request: AcquireRequest, wish: inout Wish, _ draft: inout Draft
+  ) -> Verdict {
+    let own = StoreKey.attachment(request.attachment)
+    let mustKnow = traits.isLocal || wish.needsAttachments
+    if (mustKnow && !view.isConfirmed(own)) || (traits.keepsDefinition && view[.definition] == nil)
+    {
+      // What the first commit will need is read along, so that a cold wish takes two round trips.
+      return .needs(coldReads(request), mustKnow ? .consistent : .cached)
+    }
+    let definition: NetworkDefinition
+    let layouts: [SetLayout]
+    switch ground() {
+    case .verdict(let verdict): return verdict
+    case .ready(let known, let laidOut): (definition, layouts) = (known, laidOut)
+    }
+    if let entry = view[own], entry != .absent,
+      let verdict = planRepeat(request, entry, definition)
+    {
+      return verdict
+    }
+    if draft.touches(own) { return .deferred }
+    guard definition.kind == .leased else {
+      return .resolved(
+        .failure(
+          .invalidDefinition(
+            NetworkDefinitionError("network \(definition.name) keeps no leases (kind bare)"))))
+    }
+    if let mac = request.mac, let verdict = checkMAC(mac, request, wish, draft) { return verdict }
+
+    let assigned: [Int: IPAddress]
+    do {
+      assigned = try assign(request.requested, to: definition.rangeSets, layouts)
+    } catch {
+      return .resolved(.failure(error))
+    }
+    var grant = Draft.Grant(wish: wish, fulfilment: .available)
+    var holdings: [Attachment.Holding] = []
+    for index in layouts.indices {
+      let found =
+        assigned[index].map { take($0, set: index, layouts[index], definition, &grant, &draft) }
+        ?? search(Hunt(set: index, layouts[index], definition), &wish, &grant, &draft)
+      switch found {
+      case .verdict(let verdict): return verdict
+      case .taken(let pool, let ordinal):
+        holdings.append(holding(pool, ordinal, layouts[index], draft: &draft, set: index))
+      }
+    }
+    grant.wish = wish
+    return commitHoldings(holdings, request, definition, grant, &draft)
+  }
+
+  /// What a first attempt will ask for.
+  private mutating func coldReads(_ request: AcquireRequest) -> Set<StoreKey> {
+    var keys: Set<StoreKey> = [.attachment(request.attachment)]
+    if traits.keepsDefinition { keys.insert(.definition) }
+    let definition = knownDefinition ?? configuration.definition
+    guard let definition, let layouts = try? layouts(of: definition) else { return keys }
+    for (index, layout) in layouts.enumerated() {
+      if view[.cursor(set: index)] == nil { keys.insert(.cursor(set: index)) }
+      if request.requested.isEmpty, let home = homeChunk(of: layout) {
+        keys.insert(.chunk(home))
+      }
+    }
+    return keys
+  }
+
+  /// The attachment exists: the same answer again, or host-local's error, which it has only where
+  /// the attachment holds an address of a set; nil to go on.
+  private func planRepeat(
+    _ request: AcquireRequest, _ entry: StoreEntry, _ definition: NetworkDefinition
+  ) -> Verdict? {
+    let key = StoreKey.attachment(request.attachment)
+    guard view.isConfirmed(key) else { return .needs([key], .consistent) }
+    guard case .attachment(let attachment) = entry.value else {
+      return .resolved(
+        .failure(.damaged("the record of attachment \(request.attachment) cannot be read")))
+    }
+    if configuration.repeatPolicy == .refuse {
+      for (index, set) in definition.rangeSets.enumerated() {
+        if let held = attachment.holdings.first(where: { set.range(holding: $0.address) != nil }) {
+          return .resolved(
+            .failure(.alreadyHeld(set: index, held.address, request.attachment)))
+        }
+      }
+      return nil
+    }
+    return .resolved(
+      .success(
+        .acquired(Acquired(attachment: attachment, definition: definition, isRepeat: true))))
+  }
+
+  private func checkMAC(
+    _ mac: MACAddress, _ request: AcquireRequest, _ wish: Wish, _ draft: Draft
+  ) -> Verdict? {
+    let key = StoreKey.mac(mac)
+    if draft.touches(key) { return .deferred }
+    guard let entry = view[key], view.isConfirmed(key) else {
+      return wish.needsAttachments ? .needs([key], .consistent) : nil
+    }
+    guard let value = entry.value else { return nil }
+    return .resolved(.failure(.macTaken(mac, holder: value.owner)))
+  }
+
+  /// Gives each requested address the set that hands it out.
+  private func assign(
+    _ requested: [IPAddress], to sets: [RangeSet], _ layouts: [SetLayout]
+  ) throws(AllocationError) -> [Int: IPAddress] {
+    var left = requested
+    var assigned: [Int: IPAddress] = [:]
+    for (index, set) in sets.enumerated() {
+      guard let position = left.firstIndex(where: { set.range(holding: $0) != nil }) else {
+        continue
+      }
+      let address = left[position]
+      if set.ranges.contains(where: { $0.gateway == address }) {
+        throw .requestedGateway(set: index, address)
+      }
+      guard layouts[index].segment(allowing: address) != nil else { continue }
+      assigned[index] = address
+      left.remove(at: position)
+    }
+    guard left.isEmpty else { throw .requestedElsewhere(left) }
+    return assigned
+  }
+
+  private func holding(
+    _ pool: PoolGeometry, _ ordinal: Ordinal, _ layout: SetLayout, draft: inout Draft, set: Int
+  ) -> Attachment.Holding {
+    let address = pool.address(of: ordinal)
+    let segment = layout.segment(allowing: address)?.segment
+    draft.cursors[set] = address
+    let delegates = pool.unitPrefixLength < pool.subnet.family.bitWidth
+    return Attachment.Holding(
+      address: address,
+      prefixLength: delegates ? pool.unitPrefixLength : pool.subnet.length,
+      pool: pool, ordinal: ordinal, gateway: segment?.range.gateway)
+  }
+
+  private mutating func commitHoldings(
+    _ holdings: [Attachment.Holding], _ request: AcquireRequest, _ definition: NetworkDefinition,
+    _ unfinished: Draft.Grant, _ draft: inout Draft
+  ) -> Verdict {
+    let attachment = Attachment(
+      holdings: holdings, node: configuration.node, mac: request.mac, workload: request.workload,
+      nonce: configuration.surroundings.random(), createdAt: configuration.surroundings.now())
+    let lease = Lease(request.attachment, attachment)
+    var created: [(StoreKey, StoreValue)] = [
+      (.attachment(request.attachment), .attachment(attachment))
+    ]
+    created += holdings.map { (.lease($0.address), .lease(lease)) }
+    if let mac = request.mac { created.append((.mac(mac), .mac(request.attachment))) }
+
+    if traits.keepsDefinition, !draft.touches(.definition), let entry = view[.definition] {
+      draft.add(.check(.definition, entry.revision))
+    }
+    var grant = Draft.Grant(
+      wish: unfinished.wish,
+      fulfilment: .acquired(
+        Acquired(attachment: attachment, definition: definition, isRepeat: false)))
+    grant.chunks = unfinished.chunks
+    for (key, value) in created {
+      if draft.touches(key) { return .deferred }
+      // Only where repeats are refused can an attachment be there already, with other addresses.
+      draft.add(.put(key, value, expected: view[key]?.revision ?? .absent))
+      grant.holdings.insert(key)
+    }
+    draft.grants.append(grant)
+    return .drafted
+  }
+}

@@ -1,0 +1,178 @@
+import AddressSpace
+import BitmapAllocator
+
+// Taking ordinals from chunks as the draft will leave them.
+
+/// What is known of a chunk.
+enum Look {
+  case unknown
+  /// There, but nothing is allocated from it.
+  case damaged(String)
+  /// What the draft makes of it; an empty one if the store has none.
+  case chunk(Chunk)
+}
+
+/// What came of trying one chunk.
+enum Taken {
+  case bit(Int)
+  case needs(Set<StoreKey>)
+  case nothing
+}
+
+extension Planner {
+  func look(at key: ChunkKey, _ definition: NetworkDefinition, _ draft: Draft) -> Look {
+    if let drafted = draft.chunk(key) { return .chunk(drafted) }
+    guard let entry = view[.chunk(key)] else { return .unknown }
+    switch entry.value {
+    case nil:
+      return .chunk(
+        Chunk(chunkBits: key.pool.chunkBits, incarnation: definition.incarnation))
+    case .chunk(let chunk)
+    where !traits.keepsDefinition || chunk.incarnation == definition.incarnation:
+      return .chunk(chunk)
+    case .chunk: return .damaged("\(key) belongs to another definition of the network")
+    case .damaged(let text): return .damaged("\(key) is damaged: \(text)")
+    default: return .damaged("\(key) is not a chunk")
+    }
+  }
+
+  /// Takes a free ordinal of the usable bits, next-fit or the lowest.
+  ///
+  /// An address that turned out to be leased under a clear bit gets its bit in the same commit,
+  /// conditional on that lease, and the search goes on.
+  func take(
+    from chunk: inout Chunk, _ key: ChunkKey, _ usable: [ClosedRange<Int>], _ isSequential: Bool,
+    _ definition: NetworkDefinition, _ grant: inout Draft.Grant, _ draft: inout Draft
+  ) -> Taken {
+    let now = configuration.surroundings.now()
+    let cooldown = UInt64(definition.cooldown.seconds)
+    while true {
+      let before = chunk
+      let found =
+        isSequential
+        ? takeLowest(of: &chunk, usable, now: now, cooldown: cooldown)
+        : chunk.acquire(in: usable, now: now, cooldown: cooldown)
+      guard let bit = found else { return .nothing }
+      let address = key.pool.address(of: key.pool.ordinal(of: key.node, bit: bit))
+      guard strays.contains(address) else {
+        put(chunk, key, &grant, &draft)
+        return .bit(bit)
+      }
+      let lease = StoreKey.lease(address)
+      guard view.isConfirmed(lease), view.isConfirmed(.chunk(key)), let entry = view[lease] else {
+        chunk = before
+        return .needs([lease, .chunk(key)])
+      }
+      guard entry != .absent else {
+        put(chunk, key, &grant, &draft)
+        return .bit(bit)
+      }
+      // Leased under a clear bit: the bit stays set, as long as the lease is there.
+      if !draft.touches(lease) { draft.add(.check(lease, entry.revision)) }
+      put(chunk, key, &grant, &draft)
+    }
+  }
+
+  private func takeLowest(
+    of chunk: inout Chunk, _ usable: [ClosedRange<Int>], now: UInt64, cooldown: UInt64
+  ) -> Int? {
+    chunk.expire(now: now, cooldown: cooldown)
+    for range in usable {
+      if let bit = chunk.bitmap.firstFree(in: range) {
+        chunk.bitmap.take(bit)
+        return bit
+      }
+    }
+    return nil
+  }
+
+  /// Takes an address that was asked for by name.
+  func take(
+    _ address: IPAddress, set: Int, _ layout: SetLayout, _ definition: NetworkDefinition,
+    _ grant: inout Draft.Grant, _ draft: inout Draft
+  ) -> Found {
+    guard let place = layout.segment(allowing: address) else {
+      return .verdict(.resolved(.failure(.requestedElsewhere([address]))))
+    }
+    let pool = place.segment.space.geometry
+    let (node, bit) = pool.node(of: place.ordinal)
+    let key = ChunkKey(pool: pool, node: node)
+    let lease = StoreKey.lease(address)
+    var chunk: Chunk
+    switch look(at: key, definition, draft) {
+    case .unknown: return .verdict(.needs([.chunk(key)], .cached))
+    case .damaged(let text): return .verdict(.resolved(.failure(.damaged(text))))
+    case .chunk(let known): chunk = known
+    }
+    let isFree = chunk.acquire(
+      bit: bit, borrowing: definition.cooldown.policy == .borrow,
+      now: configuration.surroundings.now(), cooldown: UInt64(definition.cooldown.seconds))
+    if isFree, !strays.contains(address) {
+      put(chunk, key, &grant, &draft)
+      return .taken(pool, place.ordinal)
+    }
+    if draft.touches(.chunk(key)) { return .verdict(.deferred) }
+    guard view.isConfirmed(.chunk(key)), view.isConfirmed(lease) else {
+      return .verdict(.needs([.chunk(key), lease], .consistent))
+    }
+    if isFree, view[lease] == .absent {
+      put(chunk, key, &grant, &draft)
+      return .taken(pool, place.ordinal)
+    }
+    return .verdict(
+      .resolved(
+        .failure(
+          .requestedTaken(
+            set: set, address, definition.rangeSets[set], holder: view[lease]?.value?.owner))))
+  }
+
+  func put(_ chunk: Chunk, _ key: ChunkKey, _ grant: inout Draft.Grant, _ draft: inout Draft) {
+    draft.put(chunk, at: key, seen: view[.chunk(key)]?.revision ?? .absent)
+    grant.chunks.insert(key)
+  }
+
+  /// How many full children one wish may report to their parents: each is two operations more.
+  static let marksPerWish = 2
+
+  /// Sets the parents' bits of full chunks that the search met, with the commit at hand, unless the
+  /// parent is contended.
+  func apply(
+    _ marks: [TreeMark], in pool: PoolGeometry, _ wish: Wish, _ grant: inout Draft.Grant,
+    _ draft: inout Draft
+  ) {
+    guard !traits.isLocal else { return }
+    for mark in marks.prefix(Self.marksPerWish) {
+      let childKey = ChunkKey(pool: pool, node: mark.child)
+      let parentKey = ChunkKey(pool: pool, node: mark.parent)
+      guard wish.avoided[parentKey] == nil,
+        var child = draft.chunk(childKey) ?? view[.chunk(childKey)]?.chunk,
+        let entry = view[.chunk(parentKey)]
+      else { continue }
+      var parent =
+        draft.chunk(parentKey) ?? entry.chunk
+        ?? Chunk(chunkBits: pool.chunkBits, incarnation: child.incarnation)
+      mark.set(child: &child, parent: &parent)
+      put(child, childKey, &grant, &draft)
+      put(parent, parentKey, &grant, &draft)
+    }
+  }
+
+  /// Whether every range set has something free; changes nothing.
+  mutating func planProbe(_ wish: inout Wish, _ draft: Draft) -> Verdict {
+    switch ground() {
+    case .verdict(let verdict): return verdict
+    case .ready(let definition, let layouts):
+      for index in layouts.indices {
+        var trial = draft
+        var grant = Draft.Grant(wish: wish, fulfilment: .available)
+        switch search(Hunt(set: index, layouts[index], definition), &wish, &grant, &trial) {
+        case .verdict(let verdict): return verdict
+        case .taken:
+          let keys = Set(grant.chunks.map(StoreKey.chunk))
+          guard keys.allSatisfy(view.isConfirmed) else { return .needs(keys, .consistent) }
+        }
+      }
+      return .resolved(.success(.available))
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import AddressSpace
+import BitmapAllocator
+
+// A commit whose reply was lost may have happened, may happen later (an agent holds a request for
+// seconds while there is no leader), or never. The identical commit is sent again: at most one of all
+// copies can succeed, because each is conditional on the same revisions.
+//
+//   sent ──unknown──▶ resend ──committed──▶ done
+//                       │ ├───conflict────▶ read: our nonce or token there? done : lost, plan again
+//                       │ └───unknown─────▶ resend …
+//                       ▼ deadline of the last wish
+//                     fence: write one of its chunks with another generation, so that no late copy
+//                            can succeed any more; if even that is unknown, the caller is told
+
+/// A commit whose outcome is not known.
+struct Doubt: Sendable {
+  enum Phase: Sendable {
+    case resend
+    /// A conflict proved that no copy can succeed any more; was one of them ours?
+    case resolve([Int])
+    case fence
+  }
+  var flight: Flight
+  var reason: String
+  var phase = Phase.resend
+  var attempts = 0
+  var notBefore: UInt64 = 0
+  var fence: Commit?
+  /// Attachments that nobody waits for any more; released if it turns out that they exist.
+  var unclaimed: [AttachmentKey] = []
+}
+
+extension Planner {
+  mutating func nextInDoubt(_ time: UInt64) -> Step {
+    guard var doubt else { return next() }
+    giveUpOnTheLate(&doubt, time)
+    self.doubt = doubt
+    if doubt.flight.commit.token == 0 {
+      // The creation of a definition: whichever copy or rival made it, it rules.
+      self.doubt = nil
+      view.forget(.definition)
+      return next()
+    }
+    switch doubt.phase {
+    case .resolve(let indices):
+      let keys = keysThatTell(doubt.flight)
+      if keys.allSatisfy(view.isConfirmed) {
+        self.doubt = nil
+        settle(doubt, indices)
+        return next()
+      }
+      return .read(keys, .consistent)
+    case .resend:
+      if doubt.flight.grants.isEmpty {
+        self.doubt?.phase = .fence
+        return nextInDoubt(time)
+      }
+      if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
+      return .commit(doubt.flight.commit)
+    case .fence:
+      guard doubt.attempts < Self.fenceAttempts, let fence = fence(doubt.flight) else {
+        self.doubt = nil
+        for operation in doubt.flight.commit.operations { view.forget(operation.key) }
+        return next()
+      }
+      if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
+      self.doubt?.fence = fence
+      return .commit(fence)
+    }
+  }
+
+  /// How often a fence is tried once nobody waits for the outcome any more.
+  static let fenceAttempts = 3
+
+  mutating func endedInDoubt(_ outcome: CommitOutcome) {
+    guard var doubt else { return }
+    let isFence = doubt.fence != nil
+    switch (outcome, isFence) {
+    case (.committed(let revision), false):
+      self.doubt = nil
+      finishGathering()
+      succeeded(doubt.flight, revision)
+      releaseUnclaimed(doubt.unclaimed)
+      return
+    case (.committed(let revision), true):
+      // No copy can succeed any more, and none had: the key had its old revision until now.
+      self.doubt = nil
+      finishGathering()
+      if let fence = doubt.fence { view.apply(fence.operations, revision) }
+      return
+    case (.conflict(let indices), _):
+      view.forgetConfirmations()
+      doubt.phase = .resolve(isFence ? [] : indices)
+      doubt.fence = nil
+    case (.refused(let error), _):
+      // The server understood the first copy and refuses this one (its rules changed meanwhile):
+      // the outcome stays open for those who wait.
+      doubt.reason = error.description
+      abandon(&doubt)
+    case (.unavailable(let text), _), (.unknown(let text), _):
+      doubt.reason = text
+      doubt.attempts += 1
+      let random = configuration.surroundings.random()
+      let wait = backoff.wait(
+        conflicts: doubt.attempts + 1, age: 0, lifetime: .max, random: random)
+      doubt.notBefore = configuration.surroundings.monotonic() &+ max(Backoff.floor, wait)
+    }
+    self.doubt = doubt
+  }
+
+  private mutating func giveUpOnTheLate(_ doubt: inout Doubt, _ time: UInt64) {
+    let late = doubt.flight.grants.filter { $0.wish.deadline.nanoseconds <= time }
+    guard !late.isEmpty else { return }
+    for grant in late { resolveAsUnknown(grant, doubt.reason) }
+    doubt.unclaimed += late.compactMap(\.wish.acquires)
+    let left = doubt.flight.grants.filter { $0.wish.deadline.nanoseconds > time }
+    doubt.flight = Flight(
+      commit: doubt.flight.commit, grants: left, sentAt: doubt.flight.sentAt)
+    if left.isEmpty, case .resend = doubt.phase {
+      doubt.phase = .fence
+      doubt.attempts = 0
+    }
+  }
+
+  private mutating func abandon(_ doubt: inout Doubt) {
+    for grant in doubt.flight.grants { resolveAsUnknown(grant, doubt.reason) }
+    doubt.unclaimed += doubt.flight.grants.compactMap(\.wish.acquires)
+    doubt.flight = Flight(commit: doubt.flight.commit, grants: [], sentAt: doubt.flight.sentAt)
+    doubt.phase = .fence
+  }
+
+  private mutating func resolveAsUnknown(_ grant: Draft.Grant, _ reason: String) {
+    resolved.append(
+      (
+        grant.wish.ticket,
+        .failure(
+          .outcomeUnknown(
+            "a commit was sent and its outcome is not known (\(reason)); repeat the operation or "
+              + "release the attachment"))
+      ))
+  }
+
+  /// The keys by which a commit recognises itself: attachments carry its nonce, chunks its token.
+  private func keysThatTell(_ flight: Flight) -> Set<StoreKey> {
+    Set(
+      flight.commit.operations.compactMap { operation in
+        switch operation {
+        case .put(let key, _, _), .delete(let key, _): key
+        case .check: nil
+        }
+      })
+  }
+
+  /// Judges by what was read after a conflict, when no copy can succeed any more.
+  private mutating func settle(_ doubt: Doubt, _ indices: [Int]) {
+    let flight = doubt.flight
+    finishGathering()
+    var happened = false
+    for operation in flight.commit.operations {
+      guard case .put(let key, let value, _) = operation, let entry = view[key] else { continue }
+      switch (value, entry.value) {
+      case (.chunk, .chunk(let chunk)) where chunk.wasWritten(by: flight.commit.token):
+        happened = true
+      case (.attachment(let ours), .attachment(let theirs)) where ours.nonce == theirs.nonce:
+        happened = true
+      default: continue
+      }
+    }
+    if happened {
+      // What was read just now is newer than what was written then.
+      grant(flight)
+      view.apply(cursors: flight.commit.cursors)
+      releaseUnclaimed(doubt.unclaimed)
+    } else {
+      lost(flight, indices)
+    }
+  }
+
+  /// A commit that changes nothing but a chunk's generation, at the revision the lost one expected.
+  private func fence(_ flight: Flight) -> Commit? {
+    for operation in flight.commit.operations {
+      guard case .put(let key, .chunk(let written), let expected) = operation else { continue }
+      var chunk: Chunk
+      if case .chunk(let seen) = view[key]?.value, view[key]?.revision == expected {
+        chunk = seen
+      } else {
+        chunk = Chunk(chunkBits: written.chunkBits, incarnation: written.incarnation)
+        guard expected == .absent else { continue }
+      }
+      let token = configuration.surroundings.random()
+      chunk.stamp(writer: token)
+      return Commit(
+        operations: [.put(key, .chunk(chunk), expected: expected)], cursors: [:], token: token)
+    }
+    return nil
+  }
+}

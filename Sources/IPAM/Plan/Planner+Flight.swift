@@ -1,0 +1,141 @@
+import AddressSpace
+import BitmapAllocator
+
+// What becomes of a commit that was sent.
+
+/// A commit on its way.
+struct Flight: Sendable {
+  let commit: Commit
+  let grants: [Draft.Grant]
+  let sentAt: UInt64
+}
+
+extension Planner {
+  mutating func seal(_ draft: Draft) -> Commit {
+    let definition = knownDefinition
+    return draft.sealed(
+      token: configuration.surroundings.random(), incarnation: definition?.incarnation,
+      now: configuration.surroundings.now(), cooldown: definition?.cooldown ?? .none)
+  }
+
+  mutating func send(_ commit: Commit, grants: [Draft.Grant]) -> Step {
+    flight = Flight(
+      commit: commit, grants: grants, sentAt: configuration.surroundings.monotonic())
+    return .commit(commit)
+  }
+
+  /// Takes in how the commit in flight ended.
+  mutating func ended(_ outcome: CommitOutcome) {
+    if doubt != nil { return endedInDoubt(outcome) }
+    guard let flight else { return }
+    self.flight = nil
+    finishGathering()
+    let time = configuration.surroundings.monotonic()
+    switch outcome {
+    case .committed(let revision):
+      backoff.observe(commitTime: time &- flight.sentAt)
+      succeeded(flight, revision)
+    case .conflict(let indices): lost(flight, indices)
+    case .unavailable(let text): postpone(flight, text)
+    case .refused(let error):
+      for operation in flight.commit.operations { view.forget(operation.key) }
+      for grant in flight.grants {
+        resolved.append((grant.wish.ticket, .failure(.store(error))))
+      }
+      if flight.grants.isEmpty { readFailed(error) }
+    case .unknown(let text): doubt = Doubt(flight: flight, reason: text)
+    }
+  }
+
+  mutating func succeeded(_ flight: Flight, _ revision: Revision) {
+    view.apply(flight.commit.operations, revision)
+    view.apply(cursors: flight.commit.cursors)
+    grant(flight)
+  }
+
+  /// Tells the callers; what callers got who went away meanwhile is released.
+  mutating func grant(_ flight: Flight) {
+    for grant in flight.grants {
+      if abandoned.remove(grant.wish.ticket) == nil {
+        resolved.append((grant.wish.ticket, .success(grant.fulfilment)))
+      } else if let key = grant.wish.acquires {
+        releaseUnclaimed([key])
+      }
+    }
+  }
+
+  /// How long a release that nobody waits for may take.
+  static let unclaimedLifetime: UInt64 = 30_000
+
+  mutating func releaseUnclaimed(_ keys: [AttachmentKey]) {
+    for key in keys {
+      queue.append(
+        Wish(
+          ticket: 0, body: .release([key]),
+          deadline: configuration.surroundings.deadline(inMilliseconds: Self.unclaimedLifetime),
+          enqueuedAt: configuration.surroundings.monotonic()))
+    }
+  }
+
+  /// Every reported operation maps to a wish or to a chunk: wishes whose own keys moved are looked at
+  /// alone, the rest go again at once.
+  mutating func lost(_ flight: Flight, _ indices: [Int]) {
+    let operations = flight.commit.operations
+    var movedChunks: Set<ChunkKey> = []
+    var movedKeys: Set<StoreKey> = []
+    for index in indices where operations.indices.contains(index) {
+      let key = operations[index].key
+      view.forget(key)
+      movedKeys.insert(key)
+      if case .chunk(let chunk) = key { movedChunks.insert(chunk) }
+    }
+    for grant in flight.grants where abandoned.remove(grant.wish.ticket) == nil {
+      var wish = grant.wish
+      wish.conflicts += 1
+      for chunk in grant.chunks where movedChunks.contains(chunk) {
+        wish.avoided[chunk, default: 0] += 1
+      }
+      if !movedKeys.isDisjoint(with: grant.holdings) { wish.needsAttachments = true }
+      let time = configuration.surroundings.monotonic()
+      wish.owedWait = backoff.wait(
+        conflicts: wish.conflicts, age: time &- wish.enqueuedAt,
+        lifetime: wish.deadline.nanoseconds &- wish.enqueuedAt,
+        random: configuration.surroundings.random())
+      if wish.acquires == nil { wish.notBefore = time &+ wish.owedWait }
+      batch.append(wish)
+      suspectStrays(grant, movedKeys)
+    }
+  }
+
+  /// An address that exists although its chunk, unmoved, says that it is free is an inconsistency.
+  private mutating func suspectStrays(_ grant: Draft.Grant, _ moved: Set<StoreKey>) {
+    guard case .acquired(let acquired) = grant.fulfilment else { return }
+    for holding in acquired.attachment.holdings where moved.contains(.lease(holding.address)) {
+      let node = holding.pool.node(of: holding.ordinal).node
+      if !moved.contains(.chunk(ChunkKey(pool: holding.pool, node: node))) {
+        strays.insert(holding.address)
+      }
+    }
+  }
+
+  /// Nothing happened and the same may be tried later.
+  private mutating func postpone(_ flight: Flight, _ text: String) {
+    let time = configuration.surroundings.monotonic()
+    for grant in flight.grants where abandoned.remove(grant.wish.ticket) == nil {
+      var wish = grant.wish
+      wish.conflicts += 1
+      wish.notBefore =
+        time
+        &+ max(
+          Backoff.floor,
+          backoff.wait(
+            conflicts: wish.conflicts + 2, age: 0, lifetime: .max,
+            random: configuration.surroundings.random()))
+      wish.lastTrouble = text
+      batch.append(wish)
+    }
+    if flight.grants.isEmpty {
+      for index in batch.indices { batch[index].notBefore = time &+ Backoff.floor * 8 }
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import AddressSpace
+import BitmapAllocator
+
+// A release: attachment, leases, hardware address and bits in one commit, each at the revision that
+// was read. It never depends on the definition. Keys that one commit wrote share their revision, so
+// that the attachment's is the leases' too and they need not be read.
+
+extension Planner {
+  func planRelease(_ keys: [AttachmentKey], wish: Wish, _ draft: inout Draft) -> Verdict {
+    let stored = Set(keys.map(StoreKey.attachment))
+    guard stored.allSatisfy({ view[$0] != nil }) else {
+      // The definition says how long to cool down; a release goes on without it.
+      let definition: Set<StoreKey> = traits.keepsDefinition ? [.definition] : []
+      return .needs(stored.union(definition), wish.needsAttachments ? .consistent : .cached)
+    }
+    let found = keys.first { view[.attachment($0)] != .absent }
+    guard let key = found, let entry = view[.attachment(key)] else {
+      // "Nothing is held" is an answer that no commit protects.
+      guard stored.allSatisfy(view.isConfirmed) else { return .needs(stored, .consistent) }
+      return .resolved(.success(.released(nil)))
+    }
+    if draft.touches(.attachment(key)) { return .deferred }
+    guard case .attachment(let attachment) = entry.value else {
+      return planReleaseOfDamaged(key, entry, wish: wish, &draft)
+    }
+    var needed: Set<StoreKey> = []
+    for holding in attachment.holdings { needed.formUnion(chunksToRelease(holding, draft)) }
+    if wish.needsAttachments {
+      needed.formUnion(attachment.ownedKeys.filter { !view.isConfirmed($0) })
+    }
+    guard needed.isEmpty else {
+      return .needs(needed, wish.needsAttachments ? .consistent : .cached)
+    }
+
+    var grant = Draft.Grant(wish: wish, fulfilment: .released(attachment))
+    grant.holdings.insert(.attachment(key))
+    draft.add(.delete(.attachment(key), expected: entry.revision))
+    for holding in attachment.holdings {
+      release(holding, &draft, &grant)
+      delete(.lease(holding.address), owner: key, revision: entry.revision, &draft, &grant)
+    }
+    if let mac = attachment.mac {
+      delete(.mac(mac), owner: key, revision: entry.revision, &draft, &grant)
+    }
+    draft.grants.append(grant)
+    return .drafted
+  }
+
+  /// An attachment that cannot be read names nothing; only its key can go.
+  private func planReleaseOfDamaged(
+    _ key: AttachmentKey, _ entry: StoreEntry, wish: Wish, _ draft: inout Draft
+  ) -> Verdict {
+    var grant = Draft.Grant(wish: wish, fulfilment: .released(nil))
+    grant.holdings.insert(.attachment(key))
+    draft.add(.delete(.attachment(key), expected: entry.revision))
+    draft.grants.append(grant)
+    return .drafted
+  }
+
+  /// The chunks that have to be seen before a holding's bit can go: its own and, as far as it is
+  /// marked, those above.
+  private func chunksToRelease(_ holding: Attachment.Holding, _ draft: Draft) -> Set<StoreKey> {
+    var key = ChunkKey(
+      pool: holding.pool, node: holding.pool.node(of: holding.ordinal).node)
+    while true {
+      guard let entry = view[.chunk(key)] else { return [.chunk(key)] }
+      guard let chunk = draft.chunk(key) ?? entry.chunk, chunk.isMarked,
+        let up = key.pool.parent(of: key.node)
+      else { return [] }
+      key = ChunkKey(pool: key.pool, node: up.node)
+    }
+  }
+
+  private func release(
+    _ holding: Attachment.Holding, _ draft: inout Draft, _ grant: inout Draft.Grant
+  ) {
+    let place = holding.pool.node(of: holding.ordinal)
+    var key = ChunkKey(pool: holding.pool, node: place.node)
+    let entry = view[.chunk(key)] ?? .absent
+    guard var chunk = draft.chunk(key) ?? entry.chunk, chunk.bitmap.isTaken(place.bit) else {
+      // Damaged, missing or clear already: the lease goes as long as the chunk stays as it is, and
+      // the bit is left to repair.
+      if !draft.touches(.chunk(key)) { draft.add(.check(.chunk(key), entry.revision)) }
+      grant.chunks.insert(key)
+      return
+    }
+    draft.put(chunk, at: key, seen: entry.revision)
+    draft.release(place.bit, of: key)
+    grant.chunks.insert(key)
+    while chunk.isMarked, let up = key.pool.parent(of: key.node) {
+      key = ChunkKey(pool: key.pool, node: up.node)
+      let entry = view[.chunk(key)] ?? .absent
+      guard let parent = draft.chunk(key) ?? entry.chunk else { return }
+      draft.put(parent, at: key, seen: entry.revision)
+      grant.chunks.insert(key)
+      chunk = parent
+    }
+  }
+
+  /// Deletes what belongs to the attachment, at the revision they share, or at the one that was read
+  /// after a commit said that they do not.
+  private func delete(
+    _ key: StoreKey, owner: AttachmentKey, revision: Revision, _ draft: inout Draft,
+    _ grant: inout Draft.Grant
+  ) {
+    if draft.touches(key) { return }
+    guard let entry = view[key] else {
+      draft.add(.delete(key, expected: revision))
+      grant.holdings.insert(key)
+      return
+    }
+    guard entry.value?.owner == owner else { return }
+    draft.add(.delete(key, expected: entry.revision))
+    grant.holdings.insert(key)
+  }
+}
+
+extension Attachment {
+  /// The keys that exist because of it, besides its own.
+  var ownedKeys: [StoreKey] {
+    holdings.map { .lease($0.address) } + (mac.map { [.mac($0)] } ?? [])
+  }
+}
+
+extension StoreEntry {
+  /// The chunk, if this is one that can be trusted.
+  var chunk: Chunk? {
+    if case .chunk(let chunk) = value { return chunk }
+    return nil
+  }
+}
+
+extension StoreValue {
+  /// Whose lease or hardware address it is.
+  var owner: AttachmentKey? {
+    switch self {
+    case .lease(let lease): lease.attachment
+    case .mac(let owner): owner
+    default: nil
+    }
+  }
+}

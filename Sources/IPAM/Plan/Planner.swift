@@ -1,0 +1,218 @@
+import AddressSpace
+import BitmapAllocator
+
+// The decisions of a network's allocation, as a value: what the loop read and how its commits ended go
+// in, what to read, commit or wait for comes out. The same value runs in the plugin, in the library
+// and in the simulator.
+//
+//   queue ──admit──▶ batch ──plan──▶ draft ──seal──▶ flight ──▶ resolved
+//                      ▲  └─needs─▶ read ─┘             │
+//                      └──────── conflict ◀─────────────┤
+//                                  doubt  ◀── unknown ──┘
+//
+// One commit is in flight at a time; wishes that arrive meanwhile share the next one.
+
+/// Who allocates and by which rules.
+struct PlannerConfiguration: Sendable {
+  var node: Node
+  /// The definition to create the network with, or, in a store that keeps none, the definition.
+  var definition: NetworkDefinition?
+  var networkName: String
+  var repeatPolicy: RepeatPolicy
+  var surroundings: Surroundings
+}
+
+/// Decides; does nothing.
+struct Planner: Sendable {
+  let configuration: PlannerConfiguration
+  var traits: StoreTraits
+  var view = View()
+  var backoff = Backoff()
+  var queue: [Wish] = []
+  var batch: [Wish] = []
+  var flight: Flight?
+  var doubt: Doubt?
+  /// Outcomes that the loop has not yet handed out.
+  var resolved: [(ticket: UInt64, result: Result<Fulfilment, AllocationError>)] = []
+  /// What an operator should know, for the loop to log.
+  var warnings: [String] = []
+  /// Addresses that turned out to be leased under a clear bit.
+  var strays: Set<IPAddress> = []
+  /// Wishes in flight whose callers went away: what they get is released at once.
+  var abandoned: Set<UInt64> = []
+  var layoutCache: (definition: NetworkDefinition, layouts: [SetLayout])?
+  /// Nothing is admitted between a read and the commit that it was for.
+  private var isGathering = false
+
+  init(_ configuration: PlannerConfiguration, traits: StoreTraits) {
+    self.configuration = configuration
+    self.traits = traits
+  }
+
+  /// Whether anything is left to do.
+  var hasWork: Bool { !queue.isEmpty || !batch.isEmpty || doubt != nil }
+
+  /// The earliest deadline of what is being worked on.
+  var deadline: Deadline? {
+    let wishes =
+      batch + (flight?.grants.map(\.wish) ?? []) + (doubt?.flight.grants.map(\.wish) ?? [])
+    return wishes.map(\.deadline).min()
+  }
+
+  mutating func enqueue(_ wish: Wish) {
+    queue.append(wish)
+  }
+
+  /// Takes back a wish whose caller went away.
+  mutating func withdraw(_ ticket: UInt64) {
+    if flight?.grants.contains(where: { $0.wish.ticket == ticket }) == true
+      || doubt?.flight.grants.contains(where: { $0.wish.ticket == ticket }) == true
+    {
+      abandoned.insert(ticket)
+    }
+    queue.removeAll { $0.ticket == ticket }
+    batch.removeAll { $0.ticket == ticket }
+  }
+
+  mutating func takeResolved() -> [(ticket: UInt64, result: Result<Fulfilment, AllocationError>)] {
+    defer { resolved.removeAll() }
+    return resolved
+  }
+
+  mutating func takeWarnings() -> [String] {
+    defer { warnings.removeAll() }
+    return warnings
+  }
+
+  /// Nothing can be done for anybody.
+  mutating func failAll(_ error: AllocationError) {
+    for wish in queue + batch { resolved.append((wish.ticket, .failure(error))) }
+    queue.removeAll()
+    batch.removeAll()
+    doubt = nil
+    flight = nil
+    isGathering = false
+  }
+
+  /// Says what to do next.
+  mutating func next() -> Step {
+    let time = configuration.surroundings.monotonic()
+    if doubt != nil { return nextInDoubt(time) }
+    expire(time)
+    if !isGathering { admit() }
+    guard !batch.isEmpty else { return .idle }
+    if let creation = creationOfDefinition() { return send(creation, grants: []) }
+
+    var draft = Draft()
+    var needed: Set<StoreKey> = []
+    var consistency = Consistency.cached
+    var soonest: UInt64?
+    var left: [Wish] = []
+    for var wish in batch {
+      if wish.notBefore > time {
+        soonest = min(soonest ?? .max, wish.notBefore)
+        left.append(wish)
+        continue
+      }
+      switch plan(&wish, &draft) {
+      case .drafted: continue
+      case .resolved(let result): resolved.append((wish.ticket, result))
+      case .deferred: left.append(wish)
+      case .needs(let keys, let level):
+        needed.formUnion(keys)
+        consistency = max(consistency, level)
+        left.append(wish)
+      case .notBefore(let moment):
+        wish.notBefore = moment
+        soonest = min(soonest ?? .max, moment)
+        left.append(wish)
+      }
+    }
+    if !needed.isEmpty {
+      // What was drafted is planned again with what the read brings.
+      batch = draft.grants.map(\.wish) + left
+      isGathering = true
+      return .read(needed, consistency)
+    }
+    batch = left
+    if !draft.isEmpty { return send(seal(draft), grants: draft.grants) }
+    isGathering = false
+    if let soonest { return .wait(soonest > time ? soonest - time : 0) }
+    return batch.isEmpty && queue.isEmpty ? .idle : .wait(0)
+  }
+
+  /// Takes in what a read brought.
+  mutating func learn(_ answer: [StoreKey: StoreEntry], consistency: Consistency) {
+    view.learn(answer, consistency: consistency)
+  }
+
+  /// Takes in that a read failed: nobody can be served without it.
+  mutating func readFailed(_ error: StoreError) {
+    if doubt != nil { return endedInDoubt(.unknown(error.description)) }
+    for wish in batch { resolved.append((wish.ticket, .failure(.store(error)))) }
+    batch.removeAll()
+    isGathering = false
+  }
+
+  private mutating func admit() {
+    guard !queue.isEmpty else { return }
+    if batch.isEmpty { view.beginRound() }
+    batch += queue
+    queue.removeAll()
+    // Releases go first: what they free is there for the next commit.
+    batch = batch.filter(\.isRelease) + batch.filter { !$0.isRelease }
+  }
+
+  private mutating func expire(_ time: UInt64) {
+    let late = batch.filter { $0.deadline.nanoseconds <= time }
+    guard !late.isEmpty else { return }
+    batch.removeAll { $0.deadline.nanoseconds <= time }
+    for wish in late {
+      if let trouble = wish.lastTrouble {
+        resolved.append((wish.ticket, .failure(.store(StoreError(.unavailable, trouble)))))
+        continue
+      }
+      let text =
+        wish.conflicts == 0
+        ? "the deadline passed before anything was committed"
+        : "other writers kept winning until the deadline (\(wish.conflicts) lost races)"
+      resolved.append((wish.ticket, .failure(.deadlineExceeded(text))))
+    }
+  }
+
+  private mutating func plan(_ wish: inout Wish, _ draft: inout Draft) -> Verdict {
+    var trial = draft
+    let verdict: Verdict
+    switch wish.body {
+    case .acquire(let request): verdict = planAcquire(request, wish: &wish, &trial)
+    case .release(let keys): verdict = planRelease(keys, wish: wish, &trial)
+    case .probe: verdict = planProbe(&wish, trial)
+    }
+    guard case .drafted = verdict else { return verdict }
+    guard trial.count <= traits.operationLimit else {
+      guard draft.isEmpty else { return .deferred }
+      return .resolved(
+        .failure(.tooLarge(operations: trial.count, limit: traits.operationLimit)))
+    }
+    draft = trial
+    return .drafted
+  }
+
+  mutating func finishGathering() {
+    isGathering = false
+  }
+}
+
+extension Consistency: Comparable {
+  private var rank: Int {
+    switch self {
+    case .cached: 0
+    case .stored: 1
+    case .consistent: 2
+    case .snapshot: 3
+    }
+  }
+
+  /// Weaker before stronger.
+  public static func < (left: Consistency, right: Consistency) -> Bool { left.rank < right.rank }
+}

@@ -1,0 +1,81 @@
+import AddressSpace
+
+// What the planner knows of the store. A commit is conditional on the revisions seen here, so that an
+// old view costs a conflict and never gives a wrong answer; only answers that no commit protects
+// (taken, exhausted, nothing held) ask whether an entry was confirmed in this round.
+
+/// Entries of the store as last seen, and which of them are known to be current.
+struct View: Sendable {
+  /// Entries that are kept between rounds; beyond that the chunks that the next round does not
+  /// need are forgotten. 1,024 chunks of 512 bytes are half a mebibyte.
+  static let retainedEntries = 1_024
+
+  private var entries: [StoreKey: StoreEntry] = [:]
+  private var confirmed: Set<StoreKey> = []
+  private var snapshot: Set<StoreKey> = []
+
+  subscript(key: StoreKey) -> StoreEntry? { entries[key] }
+
+  /// Whether the entry was read consistently since the round began.
+  func isConfirmed(_ key: StoreKey) -> Bool { confirmed.contains(key) }
+
+  mutating func beginRound() {
+    confirmed.removeAll(keepingCapacity: true)
+    snapshot.removeAll(keepingCapacity: true)
+    // Leases, attachments and hardware addresses are not kept: nothing decides by an old one.
+    entries = entries.filter { key, _ in
+      switch key {
+      case .definition, .chunk, .cursor: true
+      case .lease, .attachment, .mac, .bulk: false
+      }
+    }
+    if entries.count > Self.retainedEntries {
+      entries = entries.filter { $0.key == .definition }
+    }
+  }
+
+  mutating func learn(_ answer: [StoreKey: StoreEntry], consistency: Consistency) {
+    entries.merge(answer) { _, new in new }
+    if consistency == .consistent || consistency == .snapshot {
+      confirmed.formUnion(answer.keys)
+    }
+    if consistency == .snapshot { snapshot = Set(answer.keys) }
+  }
+
+  mutating func forget(_ key: StoreKey) {
+    entries[key] = nil
+    confirmed.remove(key)
+    snapshot.remove(key)
+  }
+
+  /// Takes over what a commit wrote. Leases, attachments and hardware addresses are forgotten at
+  /// once: another process may release them, and nothing decides by an old one.
+  mutating func apply(_ operations: [StoreOperation], _ revision: Revision) {
+    for operation in operations {
+      let key = operation.key
+      switch operation {
+      case .check: continue
+      case .put(.chunk, let value, _), .put(.definition, let value, _):
+        entries[key] = StoreEntry(value, revision)
+      case .put, .delete: entries[key] = nil
+      }
+      confirmed.remove(key)
+      snapshot.remove(key)
+    }
+  }
+
+  mutating func apply(cursors: [Int: IPAddress]) {
+    for (set, address) in cursors {
+      entries[.cursor(set: set)] = StoreEntry(.cursor(address), .absent)
+    }
+  }
+
+  /// Nothing is current any more, though still a good guess.
+  mutating func forgetConfirmations() {
+    confirmed.removeAll(keepingCapacity: true)
+    snapshot.removeAll(keepingCapacity: true)
+  }
+
+  /// Whether all keys were read together, from one moment, and nothing happened since.
+  func isSnapshot(of keys: Set<StoreKey>) -> Bool { keys.isSubset(of: snapshot) }
+}
