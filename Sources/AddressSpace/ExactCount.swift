@@ -121,6 +121,13 @@ extension ExactCount: Comparable {
   }
 }
 
+extension ExactCount: ExpressibleByIntegerLiteral {
+  /// A literal up to 2^64 − 1. O(1).
+  public init(integerLiteral value: UInt64) {
+    self.init(value)
+  }
+}
+
 extension ExactCount: CustomStringConvertible {
   /// The longest decimal that ``init(decimal:)`` reads.
   public static var maximumDecimalDigits: Int { 1024 }

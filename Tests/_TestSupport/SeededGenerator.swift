@@ -1,5 +1,5 @@
-// Randomness that can be replayed. A property test draws from `SeededGenerator(seed:)`, shows the
-// seed in every expectation's comment, and a failed run is repeated with CNI_IPAM_SEED=<seed>.
+// Randomness that can be replayed. A property test draws from its seed's generator, shows the seed
+// in the comment of every expectation, and a failed run is repeated with CNI_IPAM_SEED=<seed>.
 
 import Glibc
 
@@ -7,34 +7,43 @@ import Glibc
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
+  /// The generator whose numbers `seed` alone decides.
   public init(seed: UInt64) {
     state = seed
   }
 
+  /// The next 64 random bits.
   public mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
   }
 }
 
-/// The seed of a property test: CNI_IPAM_SEED (decimal, or hexadecimal after 0x) if it is set and
-/// a number, else a random one. Its description is what a failing test shows.
+/// The seed of one property test; its description is what a failing expectation shows.
 public struct TestSeed: Sendable, CustomStringConvertible {
+  /// The seed itself.
   public let value: UInt64
 
+  /// CNI_IPAM_SEED, decimal or hexadecimal after `0x`; a random seed if it is not set.
+  ///
+  /// A value that is not a number stops the run: a replay of something else would mislead.
   public init() {
-    let given = getenv("CNI_IPAM_SEED").flatMap { TestSeed.parse(String(cString: $0)) }
-    value = given ?? UInt64.random(in: .min ... .max)
+    guard let variable = getenv("CNI_IPAM_SEED") else {
+      value = .random(in: .min ... .max)
+      return
+    }
+    let text = String(cString: variable)
+    let given = text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
+    guard let given else { preconditionFailure("CNI_IPAM_SEED is not a 64-bit number: \(text)") }
+    value = given
   }
 
-  private static func parse(_ text: String) -> UInt64? {
-    text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
-  }
-
+  /// A fresh generator, the same for the same seed.
   public var generator: SeededGenerator { SeededGenerator(seed: value) }
 
+  /// How to run the test again with the same numbers.
   public var description: String { "replay with CNI_IPAM_SEED=\(value)" }
 }
