@@ -66,8 +66,8 @@ struct HTTPConnector {
     case let error as NIOConnectionError:
       // Happy eyeballs tried every address of the name; the first failure stands for all.
       if let first = error.connectionErrors.first { return sort(first.error) }
-      let detail = (error.dnsAError ?? error.dnsAAAAError).map { detail(of: $0) }
-      return .init(reason: .hostUnknown, wasSent: false, detail: detail ?? "")
+      let dnsError = error.dnsAError ?? error.dnsAAAAError ?? error
+      return .init(reason: .hostUnknown, wasSent: false, detail: detail(of: dnsError))
     default: return .init(reason: .unreachable, wasSent: false, detail: detail(of: error))
     }
   }

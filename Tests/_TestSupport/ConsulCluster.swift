@@ -1,0 +1,49 @@
+// Three real Consul servers on 127.0.0.1, .2 and .3, on disk.
+
+/// A cluster of three servers, of which one may fail.
+package struct ConsulCluster: Sendable {
+  package let servers: [ConsulServer]
+
+  /// Starts three servers and waits until each of them knows the leader.
+  package static func start(_ options: ConsulServer.Options = .init()) async throws -> ConsulCluster
+  {
+    var options = options
+    options.storage = .disk
+    let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    var lastError: any Error = TestSupportError("not tried")
+    for _ in 1...3 {
+      let ports = try ConsulServer.Ports(on: hosts)
+      var servers: [ConsulServer] = []
+      for host in hosts {
+        servers.append(try await ConsulServer.launch(options, host: host, ports, peers: hosts))
+      }
+      do {
+        for server in servers { try await server.ready() }
+        return ConsulCluster(servers: servers)
+      } catch {
+        lastError = error  // most likely somebody else took one of the ports
+      }
+    }
+    throw lastError
+  }
+
+  /// The server that all others call the leader, as soon as there is one.
+  package func leader() async throws -> ConsulServer {
+    for _ in 0..<600 {
+      for server in servers {
+        guard let reply = try? server.request("GET", "/v1/status/leader"), reply.status == 200
+        else { continue }
+        let named = servers.first { reply.body.hasPrefix("\"\($0.host):") }
+        if let named, named.isRunning { return named }
+      }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    throw TestSupportError("no leader:\n\(servers[0].log.suffix(2000))")
+  }
+
+  /// The servers other than the leader.
+  package func followers() async throws -> [ConsulServer] {
+    let leader = try await leader()
+    return servers.filter { $0 !== leader }
+  }
+}

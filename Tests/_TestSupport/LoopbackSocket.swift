@@ -1,0 +1,159 @@
+// Blocking sockets on loopback, and nothing but loopback: free ports, a minimal HTTP call that
+// shares no code with the client under test, and what the scripted server stands on.
+
+internal import Glibc
+
+/// A blocking TCP socket, closed when it goes away.
+final class LoopbackSocket: Sendable {
+  private let descriptor: Int32
+
+  private init(_ descriptor: Int32) {
+    self.descriptor = descriptor
+  }
+
+  deinit { close(descriptor) }
+
+  private static func make(_ type: __socket_type) throws -> LoopbackSocket {
+    let flags = Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let descriptor = socket(AF_INET, flags, 0)
+    guard descriptor >= 0 else { throw TestSupportError("no socket", errno) }
+    var yes: Int32 = 1
+    setsockopt(
+      descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+    return LoopbackSocket(descriptor)
+  }
+
+  private static func withAddress(
+    _ host: String, _ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> Int32 {
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = in_port_t(port).bigEndian
+    inet_pton(AF_INET, host, &address.sin_addr)
+    precondition(host.hasPrefix("127."), "loopback only")
+    return withUnsafePointer(to: address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+  }
+
+  static func connect(_ host: String, _ port: Int) throws -> LoopbackSocket {
+    let made = try make(SOCK_STREAM)
+    guard withAddress(host, port, { Glibc.connect(made.descriptor, $0, $1) }) == 0 else {
+      throw TestSupportError("cannot connect to \(host):\(port)", errno)
+    }
+    return made
+  }
+
+  /// Listens on a port that the kernel chooses.
+  static func listen(_ host: String) throws -> (socket: LoopbackSocket, port: Int) {
+    let made = try make(SOCK_STREAM)
+    guard withAddress(host, 0, { Glibc.bind(made.descriptor, $0, $1) }) == 0,
+      Glibc.listen(made.descriptor, 128) == 0
+    else { throw TestSupportError("cannot listen on \(host)", errno) }
+    var address = sockaddr_in()
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        _ = getsockname(made.descriptor, $0, &length)
+      }
+    }
+    return (made, Int(in_port_t(bigEndian: address.sin_port)))
+  }
+
+  /// The next connection; `nil` once ``stop()`` was called.
+  func accept() -> LoopbackSocket? {
+    let accepted = Glibc.accept(descriptor, nil, nil)
+    guard accepted >= 0 else { return nil }
+    _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
+    return LoopbackSocket(accepted)
+  }
+
+  /// Wakes whoever is blocked on it.
+  func stop() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+
+  /// Whether nobody uses `port` on `host`, neither for TCP nor for UDP.
+  static func isFree(_ host: String, _ port: Int) -> Bool {
+    [SOCK_STREAM, SOCK_DGRAM].allSatisfy { type in
+      guard let made = try? make(type) else { return false }
+      return withAddress(host, port) { Glibc.bind(made.descriptor, $0, $1) } == 0
+    }
+  }
+
+  /// Everything that fits, or `false` once the peer is gone.
+  @discardableResult
+  func write(_ bytes: [UInt8]) -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes {
+        send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+      }
+      guard count > 0 else { return false }
+      rest = rest.dropFirst(count)
+    }
+    return true
+  }
+
+  /// What is there, waiting for at least one byte; empty at the end.
+  func read() -> [UInt8] {
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    let count = recv(descriptor, &buffer, buffer.count, 0)
+    return Array(buffer.prefix(max(0, count)))
+  }
+
+  func readToEnd() -> [UInt8] {
+    var bytes: [UInt8] = []
+    while case let part = read(), !part.isEmpty { bytes += part }
+    return bytes
+  }
+
+  /// Bounds every later `read`.
+  func limitReads(seconds: Int) {
+    var limit = timeval(tv_sec: seconds, tv_usec: 0)
+    setsockopt(
+      descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+  }
+
+  /// Makes the coming close a reset (RST) instead of an orderly end.
+  func resetOnClose() {
+    var linger = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(
+      descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+  }
+}
+
+/// `count` ports that are free on every one of `hosts`. They lie below the range that the kernel
+/// takes ports for outgoing connections from, so they stay free until a server binds them; if two
+/// test runs choose the same, the server that fails to start is started again on others.
+func freePorts(_ count: Int, on hosts: [String]) throws -> [Int] {
+  var ports: [Int] = []
+  for _ in 0..<10_000 where ports.count < count {
+    let port = Int.random(in: 10_000..<32_000)
+    if !ports.contains(port), hosts.allSatisfy({ LoopbackSocket.isFree($0, port) }) {
+      ports.append(port)
+    }
+  }
+  guard ports.count == count else { throw TestSupportError("no free ports on \(hosts)") }
+  return ports
+}
+
+/// One HTTP request over a connection of its own: how the tests look at a server behind the back
+/// of the client under test.
+package func plainHTTP(
+  _ method: String, _ host: String, _ port: Int, _ path: String, token: String? = nil,
+  body: String = ""
+) throws -> (status: Int, body: String) {
+  let socket = try LoopbackSocket.connect(host, port)
+  socket.limitReads(seconds: 10)
+  let header = token.map { "X-Consul-Token: \($0)\r\n" } ?? ""
+  socket.write(
+    Array(
+      "\(method) \(path) HTTP/1.0\r\nHost: \(host)\r\n\(header)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        .utf8))
+  let reply = String(decoding: socket.readToEnd(), as: UTF8.self)
+  guard let head = reply.firstRange(of: "\r\n\r\n"),
+    let status = reply.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
+  else { throw TestSupportError("no answer from \(host):\(port)") }
+  return (status, String(reply[head.upperBound...]))
+}
