@@ -29,7 +29,7 @@ struct ConfigurationSection: Hashable, Sendable {
     guard let value = value(key) else { return nil }
     guard let number = value.integer else { throw mismatch(key, "an integer", value) }
     guard range.contains(number) else {
-      throw invalid(key, "\(number)", "from \(range.lowerBound) to \(range.upperBound)")
+      throw invalid(key, value, "from \(range.lowerBound) to \(range.upperBound)")
     }
     return number
   }
@@ -41,7 +41,7 @@ struct ConfigurationSection: Hashable, Sendable {
     guard let text = try string(key) else { return nil }
     guard let choice = Choice(rawValue: text) else {
       let words = Choice.allCases.map { goQuoted($0.rawValue) }.joined(separator: ", ")
-      throw invalid(key, goQuoted(text), "one of \(words)")
+      throw invalid(key, .string(text), "one of \(words)")
     }
     return choice
   }
@@ -64,8 +64,8 @@ struct ConfigurationSection: Hashable, Sendable {
     ConfigurationElement(path: pathTo(key), json: found).mismatch(expected)
   }
 
-  func invalid(_ key: String, _ value: String, _ expected: String) -> CNIError {
-    CNIError(.configuration, "\(pathTo(key)) is \(value), but must be \(expected)")
+  func invalid(_ key: String, _ found: JSONValue, _ expected: String) -> CNIError {
+    CNIError(.configuration, "\(pathTo(key)) is \(shown(found)), but must be \(expected)")
   }
 }
 
@@ -91,10 +91,18 @@ struct ConfigurationElement {
     return ConfigurationSection(path: path, json: json)
   }
 
-  /// The value is shown, cut to 64 characters, unless it may be a secret.
   func mismatch(_ expected: String) -> CNIError {
-    let text = path.hasSuffix(".token") || json == .null ? "" : " " + json.compact
-    let shown = text.count > 64 ? text.prefix(64) + "…" : text
-    return CNIError(.decoding, "\(path) must be \(expected), not \(json.kind)\(shown)")
+    var found = json.kind
+    switch json {
+    case .null, .array, .object: break  // what is inside may be a secret
+    default: if !path.hasSuffix(".token") { found += " " + shown(json) }
+    }
+    return CNIError(.decoding, "\(path) must be \(expected), not \(found)")
   }
+}
+
+/// A value for a message, cut to 64 characters.
+private func shown(_ json: JSONValue) -> String {
+  let text = json.compact
+  return text.count > 64 ? text.prefix(64) + "…" : text
 }

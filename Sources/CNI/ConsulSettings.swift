@@ -85,11 +85,13 @@ extension ConsulSettings: CustomDebugStringConvertible, CustomReflectable {
 extension ConfigurationSection {
   /// A port as the number or, as the ancestor wrote it, its digits in a string.
   fileprivate func port(_ key: String) throws(CNIError) -> Int? {
-    guard let text = value(key)?.string else { return try integer(key, in: 1...65535) }
+    guard case .string(let text)? = value(key) else {
+      return try integer(key, in: 1...65535)
+    }
     if text.isEmpty { return nil }
-    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(text),
-      (1...65535).contains(port)
-    else { throw invalid(key, goQuoted(text), "a port from 1 to 65535") }
-    return port
+    guard let port = UInt16(text), port > 0, text.first != "+" else {
+      throw invalid(key, .string(text), "a port from 1 to 65535")
+    }
+    return Int(port)
   }
 }

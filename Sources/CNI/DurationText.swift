@@ -14,7 +14,7 @@ extension ConfigurationSection {
     guard let parsed, parsed <= .seconds(longest), isPositive ? parsed > .zero : parsed >= .zero
     else {
       throw invalid(
-        key, value.compact,
+        key, value,
         "a time such as \"60s\" or a number of seconds, "
           + (isPositive ? "above 0 and " : "") + "at most a year")
     }
@@ -32,17 +32,24 @@ private func seconds(_ literal: String) -> Duration? {
 
 /// Parts of digits (and a point) and a unit; nil if it is anything else.
 private func timeSpan(_ text: String) -> Duration? {
-  let units: [String: Double] = ["ms": 1e-3, "s": 1, "m": 60, "h": 3_600]
   func isNumeric(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || byte == 0x2e }
   var rest = text.utf8[...]
   var sum = Duration.zero
   while !rest.isEmpty {
     let digits = rest.prefix(while: isNumeric)
     let unit = rest.dropFirst(digits.count).prefix { !isNumeric($0) }
-    guard let scale = units[String(unit) ?? ""], let number = Double(String(digits) ?? ""),
-      case let value = number * scale, (0...Double(longest)).contains(value)
-    else { return nil }
-    sum += .seconds(value)
+    let scale: Double
+    switch String(unit) {
+    case "ms": scale = 1e-3
+    case "s": scale = 1
+    case "m": scale = 60
+    case "h": scale = 3_600
+    default: return nil
+    }
+    guard let number = Double(Substring(digits)), number * scale <= Double(longest) else {
+      return nil
+    }
+    sum += .seconds(number * scale)
     if sum > .seconds(longest) { return nil }
     rest = rest.dropFirst(digits.count + unit.count)
   }

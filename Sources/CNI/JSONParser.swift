@@ -1,7 +1,8 @@
 // A strict JSON parser (RFC 8259) for what a runtime writes to standard input. It is our own because
-// the library's decoder costs 1.3 ms of a process that has 2.4 ms in all, keeps neither the order
-// nor the duplicates of members, and cannot say where in the text an error is. Recursive descent,
-// one pass, bounded in depth; the messages are those of Go's encoding/json, which operators know.
+// FoundationEssentials' decoder costs 1.3 ms of a process that has 2.4 ms in all (this one: 0.03),
+// takes commas that nobody else takes, drops the order of members, keeps the first of duplicates
+// where Go keeps the last, and does not say where an error is. Recursive descent, one pass, bounded
+// in depth; the messages are those of Go's encoding/json, which operators know.
 //
 //   value -> object | array | string | number | true | false | null
 //   JSONParser+Scalars.swift reads the last five.
@@ -18,8 +19,8 @@ public struct JSONSyntaxError: Error, Hashable, Sendable {
 public enum JSONLimits {
   /// Bytes of a text: a GC list of 60,000 attachments with IDs of 64 digits is 8 MB.
   public static let bytes = 16 << 20
-  /// Arrays and objects around a value. A real configuration has 6; a level costs about 400 bytes
-  /// of stack, so this many fit in the smallest thread stack with room to spare.
+  /// Arrays and objects around a value. A real configuration has 6. A level costs less than 400
+  /// bytes of stack (2 KB in a debug build): 48 KiB for all of them.
   public static let depth = 128
 }
 

@@ -27,8 +27,9 @@ public struct NetworkConfiguration: Hashable, Sendable {
         details: error.position < bytes.count ? "at byte \(error.position) of the input" : "")
     }
     root = ConfigurationSection(path: "", json: json)
-    if case .object = json {
-    } else if json != .null {
+    switch json {
+    case .object, .null: break  // null is an empty one, as in Go
+    default:
       throw CNIError(
         .decoding, "error unmarshall network config: it must be an object, not \(json.kind)")
     }

@@ -33,12 +33,12 @@ public enum CooldownPolicy: String, Hashable, Sendable, CaseIterable {
   case strict
 }
 
-/// In which order a pool is searched.
+/// Where the search for a free address begins.
 public enum SearchOrder: String, Hashable, Sendable, CaseIterable {
-  /// From behind the last one given.
-  case next
-  /// From a random place.
-  case random
+  /// In the part of the pool that this node looks into first.
+  case homeChunk
+  /// Behind the address given last.
+  case sequential
 }
 
 /// The addresses of a network and what goes along with them, from `ipam` and `runtimeConfig`. Nil

@@ -5,19 +5,24 @@ public import AddressSpace
 /// A route that the container is to get.
 public struct Route: Hashable, Sendable {
   /// `dst`: host bits are kept, as the reference does.
-  public let destination: InterfaceAddress
+  public var destination: InterfaceAddress
   /// `gw`: the next hop; nil leaves it to the network plugin.
-  public let gateway: IPAddress?
-  /// `mtu`, `advmss`, `priority`, `table` and `scope` of CNI 1.1.0: integers, as given.
-  public let extensions: [JSONValue.Member]
+  public var gateway: IPAddress?
+  /// `mtu` (CNI 1.1.0, as are all below): in bytes.
+  public var mtu: Int?
+  /// `advmss`: the segment size to advertise, in bytes.
+  public var advmss: Int?
+  /// `priority`: the lower one wins.
+  public var priority: Int?
+  /// `table`: the routing table.
+  public var table: Int?
+  /// `scope`: the scope of the destination.
+  public var scope: Int?
 
   /// A route to `destination`.
-  public init(
-    destination: InterfaceAddress, gateway: IPAddress? = nil, extensions: [JSONValue.Member] = []
-  ) {
+  public init(destination: InterfaceAddress, gateway: IPAddress? = nil) {
     self.destination = destination
     self.gateway = gateway
-    self.extensions = extensions
   }
 }
 
@@ -30,27 +35,33 @@ extension Route {
       throw CNIError(
         .configuration, "invalid CIDR address: \(text)", details: section.pathTo("dst"))
     }
-    self.destination = destination
-    gateway = try section.string("gw").map { text throws(CNIError) in
+    self.init(destination: destination)
+    if let text = try section.string("gw") {
       guard let address = try? IPAddress(parsing: text) else {
         throw CNIError(
           .configuration, "invalid IP address: \(text)", details: section.pathTo("gw"))
       }
-      return address.ipv4Mapped ?? address
+      gateway = address.ipv4Mapped ?? address
     }
-    var extensions: [JSONValue.Member] = []
-    for key in ["mtu", "advmss", "priority", "table", "scope"] {
-      if let number = try section.integer(key, in: 0...Int(UInt32.max)) {
-        extensions.append(.init(key, .number(number)))
-      }
-    }
-    self.extensions = extensions
+    let numbers = 0...Int(UInt32.max)  // the kernel's attributes have 32 bits
+    mtu = try section.integer("mtu", in: numbers)
+    advmss = try section.integer("advmss", in: numbers)
+    priority = try section.integer("priority", in: numbers)
+    table = try section.integer("table", in: numbers)
+    scope = try section.integer("scope", in: numbers)
   }
 
   /// The route's object; the keys of 1.1.0 only where `isExtended`.
   func json(isExtended: Bool) -> JSONValue {
     var members: [JSONValue.Member] = [.init("dst", .string(destination.description))]
     if let gateway { members.append(.init("gw", .string(gateway.description))) }
-    return .object(members + (isExtended ? extensions : []))
+    if isExtended {
+      let numbers = [
+        ("mtu", mtu), ("advmss", advmss), ("priority", priority), ("table", table),
+        ("scope", scope),
+      ]
+      for case (let key, let number?) in numbers { members.append(.init(key, .number(number))) }
+    }
+    return .object(members)
   }
 }

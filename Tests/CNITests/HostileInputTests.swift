@@ -20,7 +20,7 @@ struct HostileInputTests {
        "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.0.1", "mtu": 1400}],
        "resolvConf": "/etc/resolv.conf", "dataDir": "/tmp/x", "exclude": ["10.1.0.3-10.1.0.5"],
        "cooldown": "1m30s", "cooldownPolicy": "strict", "allowSmallSubnets": true,
-       "chunkBits": 8, "unitPrefixLength": 32, "searchOrder": "random", "sync": true,
+       "chunkBits": 8, "unitPrefixLength": 32, "searchOrder": "sequential", "sync": true,
        "node": "n1", "stateDir": "/var/lib/x", "timeout": 5, "logLevel": "debug",
        "logFile": "/var/log/x", "consul_addr": "127.0.0.1", "consul_port": "8500", "dc": "dc1",
        "token": "s3cret", "token_file": "/t", "scheme": "https", "ca_file": "/ca",
@@ -131,8 +131,20 @@ struct HostileInputTests {
     #expect(!dumped.contains("s3cret"))
     #expect(!"\(settings) \(settings.consul.debugDescription)".contains("s3cret"))
 
-    let wrong = try CNITests.configuration(ipam: #""token": ["s3cret"]"#)
-    let error = try #require(failure { try wrong.storeSettings() })
-    #expect(error.message == "ipam.token must be a string, not an array")
+    for (text, message) in [
+      (#"{"token": ["s3cret"]}"#, "ipam.token must be a string, not an array"),
+      (#"{"TOKEN": 53}"#, "ipam.token must be a string, not a number"),
+      (#"[{"token": "s3cret"}]"#, "ipam must be an object, not an array"),
+    ] {
+      let wrong = try NetworkConfiguration(
+        parsing: Array(#"{"name": "net", "ipam": \#(text)}"#.utf8))
+      #expect(failure { try wrong.storeSettings() } == CNIError(.decoding, message))
+    }
+  }
+
+  @Test func cutsLongValues() throws {
+    let long = String(repeating: "x", count: 1_000)
+    let error = failure { try configuration(ipam: #""backend": "\#(long)""#).storeSettings() }
+    #expect(try #require(error).message.count < 150)
   }
 }

@@ -167,7 +167,8 @@ struct JSONPropertyTests {
       case .string(let value): self = .string(value)
       case .array(let elements): self = .array(elements.map(Model.init))
       case .object(let members):
-        self = .object(Dictionary(members.map { ($0.key, Model($0.value)) }) { $1 })
+        // Of duplicates the library takes the first.
+        self = .object(Dictionary(members.map { ($0.key, Model($0.value)) }) { first, _ in first })
       }
     }
   }
@@ -211,9 +212,23 @@ struct JSONPropertyTests {
     }
   }
 
+  /// Where the library errs: it refuses `0e2` (and `1e999`, a matter of Double), and takes a comma
+  /// before a closing bracket.
+  static func isDisputed(_ bytes: [UInt8]) -> Bool {
+    var last: UInt8 = 0
+    for byte in bytes {
+      if (0x30...0x39).contains(last) && byte | 0x20 == UInt8(ascii: "e") { return true }
+      if last == UInt8(ascii: ",") && (byte == UInt8(ascii: "]") || byte == UInt8(ascii: "}")) {
+        return true
+      }
+      if byte > 0x20 { last = byte }
+    }
+    return false
+  }
+
   @Test func acceptsWhatTheLibraryAccepts() {
     var generator = SeededGenerator()
-    let alphabet = Array(#"{}[]:,"\ntrue0-.e "#.utf8)
+    let alphabet = Array("{}[]:,\"\\ntrue0-. \n\u{1}".utf8)
     var accepted = 0
     for round in 0..<4_000 {
       var bytes = Array(Self.value(4, &generator).compact.utf8)
@@ -226,11 +241,7 @@ struct JSONPropertyTests {
         default: if index < bytes.count { bytes.remove(at: index) }
         }
       }
-      // The library refuses 0e2, which RFC 8259 allows, and 1e999, which is a matter of Double.
-      let hasExponent = zip(bytes, bytes.dropFirst()).contains {
-        (0x30...0x39).contains($0) && ($1 | 0x20) == UInt8(ascii: "e")
-      }
-      if hasExponent { continue }
+      if Self.isDisputed(bytes) { continue }
       let ours = (try? JSONValue(parsing: bytes)).map(Model.init)
       let theirs = try? JSONDecoder().decode(Model.self, from: Data(bytes))
       let text = String(decoding: bytes, as: UTF8.self)

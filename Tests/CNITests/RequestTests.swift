@@ -147,7 +147,7 @@ struct RequestTests {
     ),
     (
       #""cni.dev/valid-attachments": {}"#, 6,
-      "cni.dev/valid-attachments must be an array, not an object {}"
+      "cni.dev/valid-attachments must be an array, not an object"
     ),
   ]
 
