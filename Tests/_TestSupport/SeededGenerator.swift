@@ -22,23 +22,32 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
   }
 }
 
-/// The seed of one property test; its description is what a failing expectation shows.
+/// The seed of this run's property tests; its description is what a failing expectation shows.
+///
+/// One run has one seed. It is also printed once, so that a test that crashes can be replayed.
 public struct TestSeed: Sendable, CustomStringConvertible {
+  private static let ofThisRun: UInt64 = {
+    let seed = given ?? .random(in: .min ... .max)
+    print("property tests: CNI_IPAM_SEED=\(seed)")
+    return seed
+  }()
+
+  /// CNI_IPAM_SEED, decimal or hexadecimal after `0x`. Anything else stops the run: a replay of
+  /// other numbers would mislead.
+  private static var given: UInt64? {
+    guard let variable = getenv("CNI_IPAM_SEED") else { return nil }
+    let text = String(cString: variable)
+    let seed = text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
+    guard let seed else { preconditionFailure("CNI_IPAM_SEED is not a 64-bit number: \(text)") }
+    return seed
+  }
+
   /// The seed itself.
   public let value: UInt64
 
-  /// CNI_IPAM_SEED, decimal or hexadecimal after `0x`; a random seed if it is not set.
-  ///
-  /// A value that is not a number stops the run: a replay of something else would mislead.
+  /// The seed of this run: CNI_IPAM_SEED, or a random one if it is not set.
   public init() {
-    guard let variable = getenv("CNI_IPAM_SEED") else {
-      value = .random(in: .min ... .max)
-      return
-    }
-    let text = String(cString: variable)
-    let given = text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
-    guard let given else { preconditionFailure("CNI_IPAM_SEED is not a 64-bit number: \(text)") }
-    value = given
+    value = TestSeed.ofThisRun
   }
 
   /// A fresh generator, the same for the same seed.
