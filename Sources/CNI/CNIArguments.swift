@@ -1,5 +1,6 @@
-// CNI_ARGS: `KEY=value` pairs between semicolons. A convention rather than a specification; read with
-// the reference's strictness and words, but for DEL, which nothing here may keep from releasing.
+// CNI_ARGS: `KEY=value` pairs between semicolons. A convention rather than a specification; read
+// with the reference's strictness and words, but for DEL, which nothing here may keep from
+// releasing.
 
 public import AddressSpace
 

@@ -1,6 +1,6 @@
-// One object of the configuration and the path to it. Every value is taken through here, so that an
-// error names key and value, `null` and the empty string always mean "not given", and a value of the
-// wrong type is refused only by the command that needs it.
+// One object of the configuration and the path to it. Every value is taken through here, so that
+// an error names key and value, `null` and the empty string always mean "not given", and a value of
+// the wrong type is refused only by the command that needs it.
 
 /// An object of the configuration, read by key; the path is for messages.
 struct ConfigurationSection: Hashable, Sendable {

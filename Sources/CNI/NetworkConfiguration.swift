@@ -1,6 +1,6 @@
-// What the runtime writes to standard input: the configuration of the whole network plugin, of which
-// `ipam` is ours. It is taken apart in layers, because a DEL must work on a configuration whose
-// other parts have become invalid since the ADD:
+// What the runtime writes to standard input: the configuration of the whole network plugin, of
+// which `ipam` is ours. It is taken apart in layers, because a DEL must work on a configuration
+// whose other parts have become invalid since the ADD:
 //
 //   NetworkConfiguration      it is JSON and has a valid name              every command
 //     storeSettings()         where the leases are kept                    every command

@@ -35,8 +35,9 @@ extension NetworkConfiguration {
   }
 
   /// The attachments that exist, for GC: `cni.dev/valid-attachments`, or `cni.dev/attachments` if
-  /// that is absent. Throws code 7 if there is neither, or it is `null` or incomplete, 6 for a value
-  /// of the wrong type: then nothing may be released. An empty list means that none exists. O(size).
+  /// that is absent. Throws code 7 if there is neither, or it is `null` or incomplete, 6 for a
+  /// value of the wrong type: then nothing may be released. An empty list means that none exists.
+  /// O(size).
   public func validAttachments() throws(CNIError) -> [CNIAttachment] {
     let keys = ["cni.dev/valid-attachments", "cni.dev/attachments"]
     guard let key = keys.first(where: { root.json[$0] != nil }) else {

@@ -132,7 +132,8 @@ struct SkeletonTests {
       version("1.0.0.0", "CHECK", 6, #"invalid version "1.0.0.0": too many parts"#),
       version(
         "abc", "GC", 6,
-        #"failed to convert major version part "abc": strconv.Atoi: parsing "abc": invalid syntax"#),
+        #"failed to convert major version part "abc": "#
+          + #"strconv.Atoi: parsing "abc": invalid syntax"#),
       version(
         "1.x.0", "STATUS", 6,
         #"failed to convert minor version part "x": strconv.Atoi: parsing "x": invalid syntax"#),
