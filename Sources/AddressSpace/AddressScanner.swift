@@ -15,8 +15,8 @@ struct ParseFailure: Error {
 
 /// The value of a hexadecimal digit of either case, or `nil`.
 ///
-/// By arithmetic, because whether a digit is a letter is as good as random, and a branch on it is
-/// guessed wrong half the time: the ninth bit of a difference is its sign, and bit 6 tells letters.
+/// By arithmetic: whether a digit is a letter is as good as random, and a processor guesses a branch
+/// on it wrong half the time. A byte is a digit if one difference is negative; bit 6 tells letters.
 @inline(__always)
 func hexValue(_ byte: UInt8) -> UInt8? {
   let digit = Int(byte &- UInt8(ascii: "0")) - 10

@@ -129,7 +129,8 @@ extension ExactCount: ExpressibleByIntegerLiteral {
 }
 
 extension ExactCount: CustomStringConvertible {
-  /// The longest decimal that ``init(decimal:)`` reads.
+  /// The longest decimal that ``init(decimal:)`` reads: far beyond any sum of networks, and short
+  /// enough that a hostile text costs nothing. O(1).
   public static var maximumDecimalDigits: Int { 1024 }
 
   /// The number in decimal. O(n²) at most.

@@ -1,9 +1,10 @@
-// A 128-bit unsigned number as two limbs, least significant first in meaning, kept as two words:
+// A 128-bit unsigned number as two limbs:
 //
 //     value = high * 2^64 + low
 //
 // It is the distance between two addresses, an address's own value, and the raw value of an
-// ordinal. It lives in registers or on the stack; GMP's mpn functions do its arithmetic.
+// ordinal. It lives in registers or on the stack; GMP's mpn functions do its arithmetic
+// (Offset+Arithmetic.swift, and docs/decisions/0002 for how).
 
 /// A 128-bit unsigned number: a distance between two addresses, or the raw value of an address.
 ///
