@@ -14,6 +14,7 @@ public actor NetworkAllocator {
   public nonisolated let networkName: String
   nonisolated let node: Node
   nonisolated let surroundings: Surroundings
+  nonisolated let localDefinition: NetworkDefinition?
   private var planner: Planner
   private var callers: [UInt64: Caller] = [:]
   private var lastTicket: UInt64 = 0
@@ -40,6 +41,7 @@ public actor NetworkAllocator {
     self.networkName = networkName
     self.node = node
     self.surroundings = surroundings
+    self.localDefinition = definition
     self.warn = warn
     self.planner = Planner(
       PlannerConfiguration(

@@ -92,20 +92,29 @@ extension Planner {
       view.forgetConfirmations()
       doubt.phase = .resolve(isFence ? [] : indices)
       doubt.fence = nil
+    case (.refused(let error), _) where error.kind == .unavailable:
+      retryInDoubt(&doubt, error.description)
     case (.refused(let error), _):
       // The server understood the first copy and refuses this one (its rules changed meanwhile):
       // the outcome stays open for those who wait.
       doubt.reason = error.description
       abandon(&doubt)
+    case (.tooLarge, _):
+      // The first copy was not too large for whoever took it.
+      abandon(&doubt)
     case (.unavailable(let text), _), (.unknown(let text), _):
-      doubt.reason = text
-      doubt.attempts += 1
-      let random = configuration.surroundings.random()
-      let wait = backoff.wait(
-        conflicts: doubt.attempts + 1, age: 0, lifetime: .max, random: random)
-      doubt.notBefore = configuration.surroundings.monotonic() &+ max(Backoff.floor, wait)
+      retryInDoubt(&doubt, text)
     }
     self.doubt = doubt
+  }
+
+  private func retryInDoubt(_ doubt: inout Doubt, _ reason: String) {
+    doubt.reason = reason
+    doubt.attempts += 1
+    let wait = backoff.wait(
+      conflicts: doubt.attempts + 1, age: 0, lifetime: .max,
+      random: configuration.surroundings.random())
+    doubt.notBefore = configuration.surroundings.monotonic() &+ max(Backoff.floor, wait)
   }
 
   private mutating func giveUpOnTheLate(_ doubt: inout Doubt, _ time: UInt64) {

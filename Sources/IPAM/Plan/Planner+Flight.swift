@@ -37,6 +37,7 @@ extension Planner {
       succeeded(flight, revision)
     case .conflict(let indices): lost(flight, indices)
     case .unavailable(let text): postpone(flight, text)
+    case .tooLarge: batch = flight.grants.map(\.wish) + batch
     case .refused(let error):
       for operation in flight.commit.operations { view.forget(operation.key) }
       for grant in flight.grants {

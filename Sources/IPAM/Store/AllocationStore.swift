@@ -9,7 +9,8 @@ public enum StoreOperation: Hashable, Sendable {
   case check(StoreKey, Revision)
   /// Write the value if the key has this revision; ``Revision/absent`` creates only.
   case put(StoreKey, StoreValue, expected: Revision)
-  /// Delete the key if it has this revision; absent is an error of the caller's, not a wildcard.
+  /// Delete the key if it has this revision. A key that is gone already may count as deleted: what
+  /// must not happen twice hangs on the chunk that is written beside it.
   case delete(StoreKey, expected: Revision)
 
   /// The key it is about.
@@ -47,6 +48,9 @@ public enum CommitOutcome: Hashable, Sendable {
   case conflict([Int])
   /// None happened and the same commit may be tried again later; the text says why.
   case unavailable(String)
+  /// None happened because a commit may have no more than ``StoreTraits/operationLimit`` operations,
+  /// which the store has just found out.
+  case tooLarge
   /// None happened and none ever will this way.
   case refused(StoreError)
   /// It may have happened, or may happen yet; the text says why nothing is known.
@@ -63,13 +67,22 @@ public struct StoreTraits: Hashable, Sendable {
   public var operationLimit: Int
   /// A read costs no round trip, so a decision need not spare it.
   public var isLocal: Bool
+  /// Leases (an address and its attachment's name) and cursors are all that is kept, as in a
+  /// directory of host-local's. Chunks and attachments are derived from them: what a commit writes
+  /// or deletes under their keys counts as a check, and their revisions may grow without a write of
+  /// them. Definitions, hardware addresses, workloads and nonces are not kept.
+  public var keepsOnlyLeases: Bool
 
   /// Traits.
-  public init(keepsDefinition: Bool, isShared: Bool, operationLimit: Int, isLocal: Bool) {
+  public init(
+    keepsDefinition: Bool, isShared: Bool, operationLimit: Int, isLocal: Bool,
+    keepsOnlyLeases: Bool = false
+  ) {
     self.keepsDefinition = keepsDefinition
     self.isShared = isShared
     self.operationLimit = operationLimit
     self.isLocal = isLocal
+    self.keepsOnlyLeases = keepsOnlyLeases
   }
 }
 

@@ -1,0 +1,180 @@
+import AddressSpace
+import BitmapAllocator
+public import IPAM
+
+// Reads. A single key is read by plain GET, where an ACL's denial shows (in transactions and listings
+// what the token may not see is left out silently). A snapshot is one read-only transaction, or two
+// equal passes of several where there are more keys than a transaction may have operations.
+
+extension ConsulStore {
+  /// Reads keys in parallel, as far as the node's own copy does not serve.
+  public func read(
+    _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
+  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
+    var answer: [StoreKey: StoreEntry] = [:]
+    var asked: [StoreKey] = []
+    for key in keys {
+      if case .cursor(let set) = key {
+        answer[key] = local.cursor(set).map { StoreEntry(.cursor($0), .absent) } ?? .absent
+      } else if consistency == .cached, let known = local.entry(key) {
+        answer[key] = known
+      } else {
+        asked.append(key)
+      }
+    }
+    guard !asked.isEmpty else { return answer }
+    let read =
+      consistency == .snapshot
+      ? try await snapshot(asked, deadline)
+      : try await get(asked, consistency == .consistent ? .consistent : .default, deadline)
+    try local.learned(read)
+    return answer.merging(read) { _, new in new }
+  }
+
+  private func get(
+    _ keys: [StoreKey], _ consistency: ReadConsistency, _ deadline: Deadline
+  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
+    if keys.count == 1 {
+      return [keys[0]: try await get(keys[0], consistency, deadline)]
+    }
+    let results = await withTaskGroup(
+      of: (StoreKey, Result<StoreEntry, StoreError>).self
+    ) { group in
+      for key in keys {
+        group.addTask {
+          do throws(StoreError) {
+            return (key, .success(try await self.get(key, consistency, deadline)))
+          } catch {
+            return (key, .failure(error))
+          }
+        }
+      }
+      var results: [(StoreKey, Result<StoreEntry, StoreError>)] = []
+      for await result in group { results.append(result) }
+      return results
+    }
+    var answer: [StoreKey: StoreEntry] = [:]
+    for (key, result) in results { answer[key] = try result.get() }
+    return answer
+  }
+
+  private func get(
+    _ key: StoreKey, _ consistency: ReadConsistency, _ deadline: Deadline
+  ) async throws(StoreError) -> StoreEntry {
+    guard let name = schema.name(key) else { return .absent }
+    let entry = try await retrying(deadline) { () async throws(ConsulError) in
+      try await self.client.get(name, consistency: consistency, deadline: self.instant(deadline))
+    }
+    if let entry { return decode(entry, for: key) }
+    if key == .definition { try await refuseAncestorsData(deadline) }
+    return .absent
+  }
+
+  /// The ancestor's data stands where this network would begin: two plugins would hand out the same
+  /// addresses.
+  private func refuseAncestorsData(_ deadline: Deadline) async throws(StoreError) {
+    let found = try await retrying(deadline) { () async throws(ConsulError) in
+      try await self.client.keys(
+        self.network, separator: "/", consistency: .consistent,
+        deadline: self.instant(deadline))
+    }
+    guard found.contains(self.network) || found.contains(self.network + "/") else { return }
+    throw StoreError(
+      .refused,
+      "key \"\(network)\" holds data of the earlier cni-ipam-consul plugin; import it with: "
+        + "ipamctl import cni-ipam-consul \(network)")
+  }
+
+  private func snapshot(
+    _ keys: [StoreKey], _ deadline: Deadline
+  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
+    let limit = client.operationLimit
+    if keys.count <= limit { return try await snapshotPass(keys, deadline) }
+    var before = try await snapshotPasses(keys, limit, deadline)
+    while true {
+      let after = try await snapshotPasses(keys, limit, deadline)
+      if before == after { return after }
+      before = after
+      if surroundings.remaining(until: deadline) == 0 {
+        throw StoreError(.unavailable, "no two equal readings of \(keys.count) keys in time")
+      }
+    }
+  }
+
+  private func snapshotPasses(
+    _ keys: [StoreKey], _ limit: Int, _ deadline: Deadline
+  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
+    var answer: [StoreKey: StoreEntry] = [:]
+    for start in stride(from: 0, to: keys.count, by: limit) {
+      let part = Array(keys[start..<min(start + limit, keys.count)])
+      answer.merge(try await snapshotPass(part, deadline)) { _, new in new }
+    }
+    return answer
+  }
+
+  /// One transaction; if a key is missing, plain reads, which cannot prove anything then: a missing
+  /// chunk is not full.
+  private func snapshotPass(
+    _ keys: [StoreKey], _ deadline: Deadline
+  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
+    let names = keys.compactMap(schema.name)
+    let outcome = await client.transaction(
+      names.map { .get(key: $0) }, consistency: .consistent, deadline: instant(deadline))
+    switch outcome {
+    case .committed(let results):
+      var answer: [StoreKey: StoreEntry] = [:]
+      for key in keys {
+        guard let name = schema.name(key) else { continue }
+        answer[key] = results[name].map { decode($0, for: key) } ?? .absent
+      }
+      return answer
+    case .refused(let refusal):
+      guard case .tooManyOperations = refusal.reason, keys.count > client.operationLimit else {
+        throw StoreError(.refused, refusal.description)
+      }
+      return try await snapshot(keys, deadline)
+    case .conflict, .notApplied, .unknown:
+      return try await get(keys, .consistent, deadline)
+    }
+  }
+
+  /// Visits the entries of a kind, one `?recurse` answer in all.
+  public func list(
+    _ kind: StoreListing, deadline: Deadline,
+    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
+  ) async throws(StoreError) {
+    let entries = try await retrying(deadline) { () async throws(ConsulError) in
+      try await self.client.list(
+        self.schema.prefix(of: kind), consistency: .consistent,
+        deadline: self.instant(deadline))
+    }
+    for entry in entries {
+      guard let key = schema.key(entry.key) else { continue }
+      try visit(key, decode(entry, for: key))
+    }
+  }
+
+  /// Repeats a read that the server could not serve just now, until the deadline; a server that is
+  /// not there at all is reported at once.
+  private func retrying<Value: Sendable>(
+    _ deadline: Deadline, _ body: () async throws(ConsulError) -> Value
+  ) async throws(StoreError) -> Value {
+    var pause: UInt64 = 2_000_000
+    while true {
+      do throws(ConsulError) {
+        return try await body()
+      } catch {
+        switch error {
+        case .refused(let refusal): throw StoreError(.refused, refusal.description)
+        case .notApplied(let fault), .unknown(let fault):
+          let left = surroundings.remaining(until: deadline)
+          if fault.reason.isUnreachable || fault.reason == .cancelled || left <= pause {
+            throw StoreError(.unavailable, fault.description)
+          }
+        }
+      }
+      await surroundings.sleep(pause / 2 + surroundings.random() % pause)
+      pause = min(pause * 2, 500_000_000)
+    }
+  }
+}

@@ -1,0 +1,149 @@
+public import AddressSpace
+import BitmapAllocator
+public import IPAM
+
+// One network's allocation in Consul. Values are translated, revisions are ModifyIndexes, a commit is
+// one /v1/txn; what a reply means is the client's knowledge, what to do about it the planner's.
+
+/// A network's allocation in Consul's key-value store.
+public final class ConsulStore: AllocationStore {
+  let client: ConsulClient
+  let schema: KeySchema
+  let network: String
+  let local: any LocalState
+  let surroundings: Surroundings
+
+  /// A store for one network.
+  ///
+  /// - Parameters:
+  ///   - configuration: Which Consul and how to reach it.
+  ///   - prefix: Where this project's keys begin.
+  ///   - network: The network.
+  ///   - surroundings: Clock, randomness and sleep.
+  public convenience init(
+    _ configuration: ConsulConfiguration, prefix: String = "cni-ipam-consul", network: String,
+    surroundings: Surroundings
+  ) {
+    self.init(
+      client: ConsulClient(configuration), prefix: prefix, network: network,
+      local: NoLocalState(), surroundings: surroundings)
+  }
+
+  package init(
+    client: ConsulClient, prefix: String, network: String, local: any LocalState,
+    surroundings: Surroundings
+  ) {
+    self.client = client
+    self.schema = KeySchema(prefix: prefix, network: network)
+    self.network = network
+    self.local = local
+    self.surroundings = surroundings
+  }
+
+  /// A shared store with a definition; the operation limit is what the server was found to take.
+  public var traits: StoreTraits {
+    StoreTraits(
+      keepsDefinition: true, isShared: true, operationLimit: client.operationLimit,
+      isLocal: false)
+  }
+
+  /// Closes the connections.
+  public func shutdown() async {
+    await client.shutdown()
+  }
+
+  /// Commits by one transaction.
+  public func commit(
+    _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
+  ) async -> CommitOutcome {
+    var transaction: [TransactionOperation] = []
+    do {
+      transaction = try operations.map(translate)
+    } catch {
+      return .refused(StoreError(.refused, "a value cannot be encoded: \(error)"))
+    }
+    let outcome = await client.transaction(transaction, deadline: instant(deadline))
+    switch outcome {
+    case .committed(let results):
+      // Deletes report nothing; a commit of deletes alone has no revision of its own to tell.
+      let index = results.values.map(\.modifyIndex).max() ?? 0
+      let revision = Revision(index)
+      local.committed(operations, cursors: cursors, revision)
+      return .committed(revision)
+    case .conflict(let failed):
+      local.conflicted(failed.map { operations[$0.operation].key })
+      return .conflict(failed.map(\.operation))
+    case .refused(let refusal):
+      if case .tooManyOperations = refusal.reason, operations.count > client.operationLimit {
+        return .tooLarge
+      }
+      return .refused(StoreError(.refused, refusal.description))
+    case .notApplied(let fault):
+      return fault.reason.isUnreachable
+        ? .refused(StoreError(.unavailable, fault.description))
+        : .unavailable(fault.description)
+    case .unknown(let fault): return .unknown(fault.description)
+    }
+  }
+
+  private func translate(_ operation: StoreOperation) throws -> TransactionOperation {
+    guard let name = schema.name(operation.key) else {
+      throw RecordError("\(operation.key) is not kept in Consul")
+    }
+    switch operation {
+    case .check(_, .absent): return .checkNotExists(key: name)
+    case .check(_, let revision): return .checkIndex(key: name, index: revision.number)
+    case .delete(_, let revision): return .deleteCAS(key: name, index: revision.number)
+    case .put(let key, let value, let revision):
+      return .cas(key: name, value: try encode(value, for: key), index: revision.number)
+    }
+  }
+
+  private func encode(_ value: StoreValue, for key: StoreKey) throws -> [UInt8] {
+    if case .chunk(let chunk) = value, let name = schema.relativeName(key) {
+      return ChunkCodec.encode(chunk, key: name)
+    }
+    guard let bytes = try RecordCodec.encode(value) else {
+      throw RecordError("a value of \(key) is not kept in Consul")
+    }
+    return bytes
+  }
+
+  func decode(_ entry: KVEntry, for key: StoreKey) -> StoreEntry {
+    let revision = Revision(entry.modifyIndex)
+    guard case .chunk(let chunk) = key, let name = schema.relativeName(key) else {
+      return StoreEntry(RecordCodec.decode(entry.value, for: key), revision)
+    }
+    do {
+      let decoded = try ChunkCodec.decode(
+        entry.value, key: name, chunkBits: chunk.pool.chunkBits)
+      return StoreEntry(.chunk(decoded), revision)
+    } catch {
+      return StoreEntry(.damaged(error.description), revision)
+    }
+  }
+
+  func instant(_ deadline: Deadline) -> ContinuousClock.Instant {
+    let left = min(surroundings.remaining(until: deadline), 1 << 60)
+    return .now + .nanoseconds(Int64(left))
+  }
+
+  /// Runs the body while other processes of this node wait for a bounded time.
+  public func withTurn<Result: Sendable>(
+    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
+  ) async throws(AllocationError) -> Result {
+    await local.beginTurn(deadline: deadline)
+    defer { local.endTurn() }
+    return try await body()
+  }
+}
+
+extension ConsulFault.Reason {
+  /// Nobody was there to speak to: a runtime may try later, waiting here would only hide it.
+  var isUnreachable: Bool {
+    switch self {
+    case .connectionRefused, .hostUnknown, .unreachable, .tlsFailed: true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,106 @@
+public import AddressSpace
+
+// CHECK and GC: what is held, and what has no holder any more.
+
+extension NetworkAllocator {
+  /// Makes sure that an attachment holds what it should.
+  ///
+  /// - Parameters:
+  ///   - names: The attachment's possible names; the first that exists counts.
+  ///   - expected: Addresses that it should hold, as far as this network hands them out; nil if any
+  ///     will do.
+  ///   - deadline: When to give up.
+  /// - Throws: ``AllocationError/notHeld(_:_:)``, naming the address that is missing.
+  public func check(
+    _ names: [AttachmentKey], expected: [IPAddress]?, deadline: Deadline
+  ) async throws(AllocationError) {
+    guard let first = names.first else { return }
+    let definitionKeys: Set<StoreKey> = store.traits.keepsDefinition ? [.definition] : []
+    let answer = try await readConsistently(
+      definitionKeys.union(names.map(StoreKey.attachment)), deadline)
+    let found = names.first { (answer[.attachment($0)] ?? .absent) != .absent }
+    guard let key = found, case .attachment(let attachment)? = answer[.attachment(key)]?.value
+    else { throw .notHeld(first, nil) }
+    let held = Set(attachment.holdings.map(\.address))
+    let sets = try rangeSets(answer[.definition])
+    for address in expected ?? []
+    where sets.contains(where: { $0.range(holding: address) != nil }) && !held.contains(address) {
+      throw .notHeld(key, address)
+    }
+    let leases = try await readConsistently(Set(held.map(StoreKey.lease)), deadline)
+    for address in held.sorted() {
+      guard leases[.lease(address)]?.value?.owner == key else { throw .notHeld(key, address) }
+    }
+  }
+
+  /// Releases every attachment of this node that is not in use any more.
+  ///
+  /// Only what this node and this installation of it made before the call is touched; what cannot be
+  /// read counts as in use.
+  ///
+  /// - Parameters:
+  ///   - isInUse: Whether the runtime still knows an attachment.
+  ///   - deadline: When to give up.
+  /// - Returns: What was released, and the failures, which do not stop the rest.
+  /// - Complexity: O(n) in the node's attachments of this network.
+  public func collect(
+    inUse isInUse: (AttachmentKey) -> Bool, deadline: Deadline
+  ) async throws(AllocationError) -> (released: [AttachmentKey], failures: [AllocationError]) {
+    let begun = surroundings.now()
+    let isShared = store.traits.isShared
+    var unused: [AttachmentKey] = []
+    do {
+      try await store.list(.attachments(node: isShared ? node.name : nil), deadline: deadline) {
+        key, entry throws(StoreError) in
+        guard case .attachment(let name) = key, case .attachment(let attachment)? = entry.value
+        else { return }
+        let isOurs = attachment.node.instance == node.instance && attachment.createdAt < begun
+        if (isOurs || !isShared) && !isInUse(name) { unused.append(name) }
+      }
+    } catch {
+      throw .store(error)
+    }
+    return await releaseAll(unused, deadline)
+  }
+
+  private func releaseAll(
+    _ names: [AttachmentKey], _ deadline: Deadline
+  ) async -> (released: [AttachmentKey], failures: [AllocationError]) {
+    await withTaskGroup(of: (AttachmentKey, AllocationError?).self) { group in
+      for name in names {
+        group.addTask {
+          do throws(AllocationError) {
+            _ = try await self.release([name], deadline: deadline)
+            return (name, nil)
+          } catch {
+            return (name, error)
+          }
+        }
+      }
+      var released: [AttachmentKey] = []
+      var failures: [AllocationError] = []
+      for await (name, failure) in group {
+        if let failure { failures.append(failure) } else { released.append(name) }
+      }
+      return (released, failures)
+    }
+  }
+
+  private func readConsistently(
+    _ keys: Set<StoreKey>, _ deadline: Deadline
+  ) async throws(AllocationError) -> [StoreKey: StoreEntry] {
+    do {
+      return try await store.read(keys, consistency: .consistent, deadline: deadline)
+    } catch {
+      throw .store(error)
+    }
+  }
+
+  private func rangeSets(_ stored: StoreEntry?) throws(AllocationError) -> [RangeSet] {
+    if store.traits.keepsDefinition {
+      guard case .definition(let definition)? = stored?.value else { return [] }
+      return definition.rangeSets
+    }
+    return localDefinition?.rangeSets ?? []
+  }
+}

@@ -1,0 +1,99 @@
+import CNI
+import ConsulBackend
+import DiskBackend
+import IPAM
+
+// Which store a network is kept in, and how its allocator is made from the configuration.
+
+/// The allocator of one network and the names that its attachments have there.
+struct Backend {
+  /// Where host-local keeps its networks.
+  static let dataDirectory = "/var/lib/cni/networks"
+  /// Where this node keeps what it remembers.
+  static let stateDirectory = "/var/lib/cni/cni-ipam-consul"
+
+  let allocator: NetworkAllocator
+  private let nodeName: String
+  private let earlierNodeNames: [String]
+
+  init(_ invocation: Invocation, _ settings: StoreSettings, _ surroundings: Surroundings) throws {
+    switch settings.backend ?? .consul {
+    case .disk: self = try Backend(disk: invocation, settings, surroundings)
+    case .consul: self = try Backend(consul: invocation, settings, surroundings)
+    }
+  }
+
+  private init(
+    disk invocation: Invocation, _ settings: StoreSettings, _ surroundings: Surroundings
+  ) throws {
+    let definition = try Self.definition(
+      invocation, rules: SubnetRange.Rules(), order: .sequential, cooldown: .none)
+    let store = DiskStore(
+      directory: settings.dataDirectory ?? Self.dataDirectory,
+      network: invocation.configuration.name, definition: definition,
+      sync: settings.sync ?? false)
+    nodeName = ""
+    earlierNodeNames = []
+    allocator = NetworkAllocator(
+      store: store, networkName: invocation.configuration.name, definition: definition,
+      node: Node(name: ""), repeatPolicy: .refuse, surroundings: surroundings,
+      warn: Self.warn)
+  }
+
+  private init(
+    consul invocation: Invocation, _ settings: StoreSettings, _ surroundings: Surroundings
+  ) throws {
+    let definition = try Self.definition(
+      invocation, rules: SubnetRange.Rules(masksHostBits: true), order: .homeChunk,
+      cooldown: NetworkDefinition.Cooldown(seconds: 60))
+    let configuration: ConsulConfiguration
+    do {
+      configuration = try ConsulConfiguration(
+        ConsulBackend.ConsulSettings(settings), environment: SystemProcess.environment)
+    } catch {
+      throw CNIError(.configuration, error.description)
+    }
+    let store = ConsulStore(
+      configuration, prefix: settings.consul.prefix ?? "cni-ipam-consul",
+      network: invocation.configuration.name, surroundings: surroundings)
+    nodeName = settings.node ?? SystemProcess.hostName
+    earlierNodeNames = []
+    allocator = NetworkAllocator(
+      store: store, networkName: invocation.configuration.name, definition: definition,
+      node: Node(name: nodeName), surroundings: surroundings, warn: Self.warn)
+  }
+
+  /// The name under which an attachment is made.
+  func name(of attachment: CNIAttachment) -> AttachmentKey {
+    AttachmentKey(
+      node: nodeName, container: attachment.containerID, interface: attachment.interfaceName)
+  }
+
+  /// The names under which it may be found.
+  func names(of attachment: CNIAttachment) -> [AttachmentKey] {
+    [name(of: attachment)]
+      + earlierNodeNames.map {
+        AttachmentKey(
+          node: $0, container: attachment.containerID, interface: attachment.interfaceName)
+      }
+  }
+
+  private static let warn: @Sendable (String) -> Void = { text in
+    SystemProcess.write("cni-ipam-consul: warning: \(text)\n", to: .error)
+  }
+
+  /// The definition that the configuration gives: required for an ADD on a directory, else as far as
+  /// it makes sense, because a DEL works whatever has become of the configuration.
+  private static func definition(
+    _ invocation: Invocation, rules: SubnetRange.Rules, order: NetworkDefinition.SearchOrder,
+    cooldown: NetworkDefinition.Cooldown
+  ) throws -> NetworkDefinition? {
+    do {
+      return try NetworkDefinition(
+        invocation, rules: rules, order: order, cooldown: cooldown)
+    } catch {
+      if invocation.command == .del || invocation.command == .gc { return nil }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import Dispatch
+import Glibc
+import IPAM
+import Synchronization
+
+// Every call of the system that the executable makes is here.
+
+/// The process's own surroundings.
+enum SystemProcess {
+  /// A standard stream to write to.
+  enum Stream: Int32 {
+    case output = 1
+    case error = 2
+  }
+
+  /// A call of the system failed.
+  struct Failure: Error, CustomStringConvertible {
+    let call: String
+    let code: Int32
+
+    var description: String { "\(call): \(String(cString: strerror(code)))" }
+  }
+
+  /// All variables; of a repeated one the first, as getenv(3) has it.
+  static var environment: [String: String] {
+    var variables: [String: String] = [:]
+    var next = environ
+    while let entry = next.pointee {
+      let text = String(cString: entry)
+      if let equals = text.firstIndex(of: "=") {
+        let name = String(text[..<equals])
+        if variables[name] == nil { variables[name] = String(text[text.index(after: equals)...]) }
+      }
+      next += 1
+    }
+    return variables
+  }
+
+  /// Standard input to its end, or to a byte above the limit.
+  static func readInput(limit: Int) throws -> [UInt8] {
+    var input: [UInt8] = []
+    while input.count <= limit {
+      let room = min(max(4_096, input.count), limit + 1 - input.count)
+      var code: Int32 = 0
+      let chunk = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+        var received = -1
+        repeat {
+          received = Glibc.read(0, buffer.baseAddress, room)
+          code = errno
+        } while received < 0 && code == EINTR
+        count = max(0, received)
+        if received >= 0 { code = 0 }
+      }
+      guard code == 0 else { throw Failure(call: "read", code: code) }
+      if chunk.isEmpty { return input }
+      input += chunk
+    }
+    return input
+  }
+
+  /// Writes all of a text; a reader that went away is its own affair.
+  static func write(_ text: String, to stream: Stream) {
+    var text = text
+    text.withUTF8 { bytes in
+      var sent = 0
+      while sent < bytes.count {
+        let count = Glibc.write(
+          stream.rawValue, bytes.baseAddress.map { $0 + sent }, bytes.count - sent)
+        if count > 0 { sent += count } else if errno != EINTR { return }
+      }
+    }
+  }
+
+  static func exit(_ status: Int32) -> Never {
+    // Not exit(3): the event loop's thread may still run, and nothing is left to flush.
+    _exit(status)
+  }
+
+  /// Runs asynchronous work to its end from the main thread.
+  static func wait<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Result {
+    let box = Box<Result>()
+    let done = DispatchSemaphore(value: 0)
+    Task.detached {
+      let result = await body()
+      box.value.withLock { $0 = result }
+      done.signal()
+    }
+    done.wait()
+    guard let result = box.value.withLock({ $0 }) else {
+      preconditionFailure("the semaphore is signalled after the result is there")
+    }
+    return result
+  }
+
+  private final class Box<Result: Sendable>: Sendable {
+    let value = Mutex<Result?>(nil)
+  }
+
+  /// The text of a small file.
+  static func read(file path: String, limit: Int = 1 << 20) throws -> String {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw Failure(call: "open \(path)", code: errno) }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: limit)
+    var length = 0
+    while length < limit {
+      let count = Glibc.read(descriptor, &bytes[length], limit - length)
+      guard count >= 0 else { throw Failure(call: "read \(path)", code: errno) }
+      if count == 0 { break }
+      length += count
+    }
+    return String(decoding: bytes[..<length], as: UTF8.self)
+  }
+
+  static var hostName: String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  static var surroundings: Surroundings {
+    Surroundings(
+      now: { UInt64(max(0, time(nil))) },
+      monotonic: {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+      },
+      random: { UInt64.random(in: 1...UInt64.max) },
+      sleep: { try? await Task.sleep(nanoseconds: $0) })
+  }
+}
