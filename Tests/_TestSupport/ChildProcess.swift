@@ -171,3 +171,8 @@ private func withCStrings<Result>(
   defer { for pointer in pointers { free(pointer) } }
   return body(pointers + [nil])
 }
+
+/// Blocks the calling thread; for scripts on threads of their own.
+package func blockThread(milliseconds: Int) {
+  usleep(UInt32(milliseconds) * 1000)
+}

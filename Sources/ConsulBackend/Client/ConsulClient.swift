@@ -160,7 +160,8 @@ package final class ConsulClient: Sendable {
     return RequestTarget.make(configuration, path: path, query: query + consistency)
   }
 
-  /// One GET; `nil` for 404 with an empty body, which is how Consul says that there is none.
+  /// One GET; `nil` for a 404 with an index, which is how Consul says that there is none. A 404
+  /// without is somebody else's.
   private func read<Value>(
     _ target: String, _ replyLimit: Int, _ deadline: ContinuousClock.Instant?,
     _ read: ([UInt8]) throws(JSONError) -> Value
@@ -170,7 +171,7 @@ package final class ConsulClient: Sendable {
     let response = try await transport.send(request, deadline: limit(deadline))
     switch response.status {
     case 200: return try parse(response, read)
-    case 404 where response.body.isEmpty: return nil
+    case 404 where response.hasIndex: return nil
     default: throw sorting.error(response)
     }
   }

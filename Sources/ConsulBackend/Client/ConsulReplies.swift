@@ -23,7 +23,8 @@ enum ConsulReplies {
   static func results(_ body: [UInt8]) throws(JSONError) -> [String: KVEntry] {
     var results: [String: KVEntry] = [:]
     try members(body) { (reader, name) throws(JSONError) in
-      guard name == "Results", !reader.null() else { return try reader.skip() }
+      guard name == "Results" else { return try reader.skip() }
+      if reader.null() { return }
       try reader.array { (reader) throws(JSONError) in
         try reader.object { (reader, name) throws(JSONError) in
           guard name == "KV" else { return try reader.skip() }
@@ -41,7 +42,8 @@ enum ConsulReplies {
   ) throws(JSONError) -> [(operation: Int, what: String)] {
     var errors: [(operation: Int, what: String)] = []
     try members(body) { (reader, name) throws(JSONError) in
-      guard name == "Errors", !reader.null() else { return try reader.skip() }
+      guard name == "Errors" else { return try reader.skip() }
+      if reader.null() { return }
       try reader.array { (reader) throws(JSONError) in
         var error = (operation: -1, what: "")
         try reader.object { (reader, name) throws(JSONError) in

@@ -6,6 +6,7 @@
 
 internal import NIOCore
 internal import NIOHTTP1
+internal import NIOSSL
 internal import NIOTLS
 
 final class HTTPConnection: ChannelInboundHandler {
@@ -32,9 +33,9 @@ final class HTTPConnection: ChannelInboundHandler {
   private var body = ByteBuffer()
   private var isWritten = false
 
-  init(pool: HTTPPool, usesTLS: Bool) {
+  init(pool: HTTPPool) {
     self.pool = pool
-    state = usesTLS ? .handshaking : .idle(since: .now())
+    state = pool.tls == nil ? .idle(since: .now()) : .handshaking
   }
 
   /// Calls back once, when the connection can carry a request or never will.
@@ -127,7 +128,7 @@ final class HTTPConnection: ChannelInboundHandler {
     guard let head else { return }
     let response = HTTPResponse(
       status: Int(head.status.code), location: head.headers.first(name: "Location"),
-      body: Array(buffer: body))
+      hasIndex: head.headers.contains(name: "X-Consul-Index"), body: Array(buffer: body))
     pool.didReceive(body.readableBytes)
     wasUsed = true
     // A server that answers before it has the whole request will not read the rest of it.
@@ -163,11 +164,21 @@ final class HTTPConnection: ChannelInboundHandler {
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case .handshaking = state, case .handshakeCompleted? = event as? TLSUserEvent {
-      handshakeTimer?.cancel()
-      state = .idle(since: .now())
-      takeOnReady()?(nil)
+      didHandshake(context)
     }
     context.fireUserInboundEventTriggered(event)
+  }
+
+  private func didHandshake(_ context: ChannelHandlerContext) {
+    let pipeline = context.pipeline.syncOperations
+    let certificate = try? pipeline.handler(type: NIOSSLClientHandler.self).peerCertificate
+    guard pool.tls?.accepts(certificate) == true else {
+      return fail(
+        .init(reason: .tlsFailed, wasSent: false, detail: "the certificate has another name"))
+    }
+    handshakeTimer?.cancel()
+    state = .idle(since: .now())
+    takeOnReady()?(nil)
   }
 
   private func takeOnReady() -> ((HTTPFailure?) -> Void)? {
@@ -219,7 +230,7 @@ final class HTTPConnection: ChannelInboundHandler {
       // With TLS 1.3 a server judges the client's certificate after the handshake has ended for
       // the client. Having refused it, the server never looks at the request.
       let isRefused =
-        !wasUsed && head == nil && pool.usesTLS && TLSContext.isCertificateAlert(detail)
+        !wasUsed && head == nil && pool.tls != nil && TLSContext.isCertificateAlert(detail)
       if isHandshaking || isRefused {
         return .init(reason: .tlsFailed, wasSent: false, detail: detail)
       }

@@ -28,7 +28,7 @@ struct HTTPConnector {
           let pipeline = channel.pipeline.syncOperations
           if let tls { try pipeline.addHandler(tls.makeHandler()) }
           try pipeline.addHTTPClientHandlers()
-          try pipeline.addHandler(HTTPConnection(pool: bound.value, usesTLS: tls != nil))
+          try pipeline.addHandler(HTTPConnection(pool: bound.value))
         }
       }
     open(bootstrap).assumeIsolated().whenComplete { result in

@@ -21,6 +21,8 @@ struct HTTPRequest: Sendable {
 struct HTTPResponse: Sendable {
   let status: Int
   let location: String?
+  /// It carries X-Consul-Index, as every answer of /v1/kv does, also "no such key".
+  let hasIndex: Bool
   let body: [UInt8]
 }
 

@@ -26,7 +26,7 @@ struct HTTPSteps: Sendable {
 final class HTTPPool {
   let headers: HTTPHeaders
   let steps: HTTPSteps
-  let usesTLS: Bool
+  let tls: TLSContext?
   private let bound: Int
   private let connector: HTTPConnector
   private let counters: SharedCounters
@@ -42,7 +42,7 @@ final class HTTPPool {
     self.counters = counters
     bound = max(1, connector.limits.connections)
     steps = HTTPSteps(connector.limits)
-    usesTLS = connector.tls != nil
+    tls = connector.tls
   }
 
   func submit(_ exchange: HTTPExchange) {

@@ -23,12 +23,13 @@ struct ReplySorting {
     case 413: return tooLarge(text)
     case 429:
       return notApplied(
-        .tooManyRequests, "Consul at \(endpoint) has too many requests (429). \(text)")
+        .tooManyRequests, "Consul at \(endpoint) has too many requests (429): \(text)")
     case 408, 500...: return serverError(response.status, text)
     case 400..<500:
       return refused(
         .notConsul,
-        "\(endpoint) answers \(response.status), as Consul does not: is it Consul? \(text)")
+        "\(endpoint) answers \(response.status), as Consul does not: is it Consul? It says: \(text)"
+      )
     default: return malformed("status \(response.status)")
     }
   }
@@ -90,7 +91,7 @@ struct ReplySorting {
 
   private func excerpt(_ text: String) -> String {
     let line = text.split { $0.isWhitespace || $0.asciiValue.map { $0 < 0x20 } == true }
-    return String(redact(line.joined(separator: " ")).prefix(300))
+    return line.isEmpty ? "(no text)" : String(redact(line.joined(separator: " ")).prefix(300))
   }
 
   // MARK: 409

@@ -7,9 +7,11 @@ struct TLSContext: Sendable {
   private let context: NIOSSLContext
   /// For SNI and the certificate; `nil` for an IP address, which the certificate must then name.
   private let serverName: String?
+  private let verifies: Bool
 
   init(_ files: ConsulTLSFiles, host: String) throws(ConsulConfigurationError) {
     var configuration = TLSConfiguration.makeClientConfiguration()
+    verifies = files.verifies
     if !files.verifies { configuration.certificateVerification = .none }
     if let (path, _) = files.authorities { configuration.trustRoots = .file(path) }
     if let (path, setting) = files.certificate {
@@ -33,6 +35,26 @@ struct TLSContext: Sendable {
     }
     let name = files.serverName ?? host
     serverName = isAddress(name) ? nil : name
+  }
+
+  /// Whether the server's certificate carries the name that it must.
+  ///
+  /// NIOSSL is content when it names the address that was connected to instead. Consul's own tools
+  /// are not: there a name tells a server from a client, whose certificates have one authority.
+  func accepts(_ certificate: NIOSSLCertificate?) -> Bool {
+    guard let serverName, verifies else { return true }
+    return certificate?._subjectAlternativeNames().contains { name in
+      guard case .dnsName = name.nameType else { return false }
+      return Self.matches(String(decoding: Array(name.contents), as: UTF8.self), serverName)
+    } ?? false
+  }
+
+  /// RFC 6125: letters in either case, and `*` as the whole first label for any one label.
+  static func matches(_ pattern: String, _ name: String) -> Bool {
+    let labels = { (text: String) in text.lowercased().split(separator: ".") }
+    let (pattern, name) = (labels(pattern), labels(name))
+    guard pattern.count == name.count, let first = pattern.first else { return false }
+    return (first == "*" || first == name[0]) && pattern.dropFirst() == name.dropFirst()
   }
 
   func makeHandler() throws -> NIOSSLClientHandler {

@@ -1,0 +1,180 @@
+// What a real Consul cannot be made to do: replies of every wrong kind, each against both a
+// transaction (whose outcome must stay unknown once a byte was sent) and a read.
+
+import TestSupport
+import Testing
+
+@testable import ConsulBackend
+
+/// Bounds so short that the tests see them reached, and a deadline that they never see.
+private let short: ConsulLimits = {
+  var limits = ConsulLimits()
+  limits.write = .milliseconds(300)
+  limits.firstByte = .milliseconds(300)
+  limits.body = .milliseconds(300)
+  limits.reply = 10_000
+  return limits
+}()
+
+private let commit: [TransactionOperation] = [.cas(key: "k", value: [1], index: 0)]
+
+@Suite struct ScriptedServerTests {
+  @Test(
+    arguments: [
+      ("SSH-2.0-OpenSSH_9.2\r\n", .notHTTP),
+      ("\u{15}\u{3}\u{1}\u{0}\u{2}\u{2}F", .notHTTP),
+      ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", .notHTTP),
+      ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", .replyMalformed),
+      ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", .replyMalformed),
+      ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", .replyMalformed),
+      ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull", .replyMalformed),
+      ("HTTP/1.1 204 No Content\r\n\r\n", .replyMalformed),
+      ("HTTP/1.1 200 OK\r\nContent-Le", .closedInReply),
+      ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"Results\":", .closedInReply),
+      ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"Re", .closedInReply),
+      ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", .replyTooLarge(limit: 10_000)),
+      (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7000\r\n"
+          + String(repeating: " ", count: 0x7000), .replyTooLarge(limit: 10_000)
+      ),
+      ("", .closedWithoutReply),
+      ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", .serverError(status: 503)),
+    ] as [(String, ConsulFault.Reason)])
+  func brokenReplies(_ bytes: String, _ expected: ConsulFault.Reason) async throws {
+    let server = try ScriptedServer { connection in
+      if connection.request() != nil { connection.write(bytes) }
+    }
+    let client = try makeClient(server.address, limits: short)
+    let outcome = await client.transaction(commit)
+    #expect(outcome.failure == .unknown(expected))
+    #expect(outcome.text.contains(server.address))
+    let read = try await failure { () async throws(ConsulError) in try await client.get("k") }
+    #expect(read.failure == .unknown(expected))
+    #expect(server.requests.count == 2, "nothing is sent twice on a new connection")
+    #expect(client.counters.requests == 2 && client.counters.commits == 0)
+    await client.shutdown()
+  }
+
+  @Test func resetsAreUnknown() async throws {
+    let server = try ScriptedServer { connection in
+      _ = connection.request()
+      connection.reset()
+    }
+    let client = try makeClient(server.address)
+    #expect(await client.transaction(commit).failure == .unknown(.closedWithoutReply))
+    #expect(server.requests.count == 1)
+  }
+
+  @Test(
+    arguments: [
+      (301, "", .refused(.redirected(to: "http://h/<secret>"))),
+      (429, "", .notApplied(.tooManyRequests)),
+      (500, "No cluster leader", .notApplied(.noLeader)),
+      (500, "rpc error making call: EOF", .unknown(.serverError(status: 500))),
+      (404, "", .refused(.notConsul)),
+      (409, "no JSON", .refused(.other)),
+    ] as [(Int, String, Failure)])
+  func statuses(_ status: Int, _ body: String, _ expected: Failure) async throws {
+    let server = try ScriptedServer.always(status, body, headers: "Location: http://h/hush\r\n")
+    let client = try makeClient(server.address) { $0.token = ConsulSecret("hush") }
+    #expect(await client.transaction(commit).failure == expected)
+    #expect(server.requests.count == 1, "a redirect is not followed, nothing is repeated")
+  }
+
+  @Test func aServerThatEchoesTheTokenIsNotQuoted() async throws {
+    let server = try ScriptedServer { connection in
+      while let request = connection.request() { connection.reply(500, request) }
+    }
+    let client = try makeClient(server.address) { $0.token = ConsulSecret("hush") }
+    let outcome = await client.transaction(commit)
+    #expect(server.requests.first?.contains("X-Consul-Token: hush\r\n") == true)
+    #expect(outcome.text.contains("<secret>") && !outcome.text.contains("hush"))
+    let conflict = try ScriptedServer.always(
+      409, #"{"Errors":[{"OpIndex":0,"What":"ACL hush is bad"}]}"#)
+    let other = try makeClient(conflict.address) { $0.token = ConsulSecret("hush") }
+    #expect(await other.transaction(commit).text.contains("ACL <secret> is bad"))
+  }
+
+  // MARK: Slow servers
+
+  @Test func noFirstByte() async throws {
+    let server = try ScriptedServer { $0.waitForClose() }
+    let client = try makeClient(server.address, limits: short)
+    #expect(await client.transaction(commit).failure == .unknown(.timedOut(.firstByte)))
+  }
+
+  @Test(arguments: ["HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", ""])
+  func slowDrip(_ start: String) async throws {
+    let server = try ScriptedServer { connection in
+      _ = connection.request()
+      connection.write(start)
+      for _ in 0..<1000 where connection.write(start.isEmpty ? "H" : " ") { pause() }
+    }
+    let client = try makeClient(server.address, limits: short)
+    let step: ConsulStep = start.isEmpty ? .firstByte : .body
+    let expected: [Failure] = [.unknown(.timedOut(step)), .unknown(.notHTTP)]
+    let failure = try #require(await client.transaction(commit).failure)
+    #expect(expected.contains(failure))
+  }
+
+  @Test func aRequestThatIsNotRead() async throws {
+    let server = try ScriptedServer { _ in for _ in 0..<100 { pause() } }
+    let client = try makeClient(server.address, limits: short)
+    let value = [UInt8](repeating: 0, count: 12 << 20)
+    let outcome = await client.transaction([.set(key: "k", value: value)])
+    #expect(outcome.failure == .unknown(.timedOut(.write)))
+  }
+
+  @Test func theDeadlineBoundsEveryStep() async throws {
+    let server = try ScriptedServer { $0.waitForClose() }
+    let client = try makeClient(server.address)
+    let outcome = await client.transaction(commit, deadline: .now + .milliseconds(200))
+    #expect(outcome.failure == .unknown(.timedOut(.firstByte)))
+    let late = await client.transaction(commit, deadline: .now - .seconds(1))
+    #expect(late.failure == .notApplied(.timedOut(.connect)))
+    #expect(server.requests.isEmpty && client.counters.requests == 1)
+  }
+
+  /// The one connection is busy until its own time is over; who waits for it was never sent.
+  @Test func waitingForAConnectionIsNotSending() async throws {
+    let server = try ScriptedServer { $0.waitForClose() }
+    var limits = ConsulLimits()
+    limits.connections = 1
+    let client = try makeClient(server.address, limits: limits)
+    async let first = client.transaction(commit, deadline: .now + .seconds(2))
+    while client.counters.requests == 0 { await Task.yield() }
+    let second = await client.transaction(commit, deadline: .now + .milliseconds(100))
+    #expect(second.failure == .notApplied(.timedOut(.connect)))
+    #expect(await first.failure == .unknown(.timedOut(.firstByte)))
+    #expect(server.connections == 1)
+  }
+
+  @Test func cancellation() async throws {
+    let server = try ScriptedServer { $0.waitForClose() }
+    let client = try makeClient(server.address)
+    let task = Task { await client.transaction(commit) }
+    while client.counters.requests == 0 { await Task.yield() }
+    task.cancel()
+    #expect(await task.value.failure == .unknown(.cancelled))
+    let before = Task {
+      withUnsafeCurrentTask { $0?.cancel() }
+      return await client.transaction(commit)
+    }
+    #expect(await before.value.failure == .notApplied(.cancelled))
+    #expect(client.counters.requests == 1)
+  }
+
+  @Test func shutdownEndsWhatIsUnderWay() async throws {
+    let server = try ScriptedServer { $0.waitForClose() }
+    let client = try makeClient(server.address)
+    let task = Task { await client.transaction(commit) }
+    while client.counters.requests == 0 { await Task.yield() }
+    await client.shutdown()
+    let isUnknown = if case .unknown? = await task.value.failure { true } else { false }
+    #expect(isUnknown)
+    #expect(await client.transaction(commit).failure == .notApplied(.clientClosed))
+  }
+}
+
+/// Blocks a script for a moment.
+private func pause() { blockThread(milliseconds: 20) }
