@@ -1,0 +1,65 @@
+# The front door. Everything is a script of its own in scripts/ and works without make.
+
+DESTDIR ?=
+CNIBINDIR ?= /opt/cni/bin
+FOLDER := $(DESTDIR)$(CNIBINDIR)
+PLUGIN := .build/release/cni-ipam-consul
+SHELL := bash
+
+.DEFAULT_GOAL := help
+.PHONY: help build install test demo lint format bench bench-check bench-update fuzz mutants docs \
+  clean
+
+help: ## This list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
+	  while IFS=$$'\t' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
+
+build: ## The release plugin, .build/release/cni-ipam-consul
+	@scripts/install-deps
+	@scripts/build
+
+# A plugin that stands there is installed as it is, so that `sudo make install` builds nothing as root.
+$(PLUGIN):
+	@scripts/install-deps
+	@scripts/build
+
+install: $(PLUGIN) ## Copy the plugin to DESTDIR/CNIBINDIR (/opt/cni/bin), also as consul, host-local
+	@install -d '$(FOLDER)'
+	@if [ -e '$(FOLDER)/host-local' ] && [ ! -L '$(FOLDER)/host-local' ]; then \
+	  mv -v '$(FOLDER)/host-local' '$(FOLDER)/host-local.replaced'; fi
+	install -m 755 $(PLUGIN) '$(FOLDER)/cni-ipam-consul'
+	ln -sf cni-ipam-consul '$(FOLDER)/consul'
+	ln -sf cni-ipam-consul '$(FOLDER)/host-local'
+
+test: ## All tests (scripts/test takes arguments of swift test)
+	@scripts/test
+
+demo: ## The main job from end to end, on this machine
+	@scripts/demo
+
+lint: ## Format, imports, sizes, shell scripts, paths, links
+	@scripts/lint
+
+format: ## Format all Swift files
+	@git ls-files -co --exclude-standard '*.swift' | xargs -d '\n' swift format --parallel -i
+
+bench: ## All microbenchmarks (BENCH_FILTER=regex for some)
+	@scripts/bench run
+
+bench-check: ## The figures that must hold, as counts and as ratios within one run
+	@scripts/bench check
+
+bench-update: ## Rewrite the thresholds from what is measured now
+	@scripts/bench update
+
+fuzz: ## Fuzz the decoders for a bounded time
+	@scripts/fuzz
+
+mutants: ## Break the code in known places and expect the tests to notice
+	@scripts/mutants
+
+docs: ## The libraries' documentation as web pages, in .build/docs
+	@scripts/docs
+
+clean: ## Remove what was built
+	rm -rf .build Benchmarks/.build
