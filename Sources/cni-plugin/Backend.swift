@@ -17,7 +17,7 @@ struct Backend {
   private let earlierNodeNames: [String]
 
   init(_ invocation: Invocation, _ settings: StoreSettings, _ surroundings: Surroundings) throws {
-    switch settings.backend ?? .consul {
+    switch settings.backend {
     case .disk: self = try Backend(disk: invocation, settings, surroundings)
     case .consul: self = try Backend(consul: invocation, settings, surroundings)
     }
@@ -53,14 +53,24 @@ struct Backend {
     } catch {
       throw CNIError(.configuration, error.description)
     }
+    let stateDirectory = settings.stateDirectory ?? Self.stateDirectory
+    let identity: NodeIdentity
+    do {
+      identity = try NodeIdentity(
+        stateDirectory: stateDirectory, configuredName: settings.node,
+        random: surroundings.random)
+    } catch {
+      throw CNIError(.store(error), network: invocation.configuration.name)
+    }
     let store = ConsulStore(
-      configuration, prefix: settings.consul.prefix ?? "cni-ipam-consul",
-      network: invocation.configuration.name, surroundings: surroundings)
-    nodeName = settings.node ?? SystemProcess.hostName
-    earlierNodeNames = []
+      configuration, prefix: settings.consul.prefix ?? ConsulStore.defaultPrefix,
+      network: invocation.configuration.name, stateDirectory: stateDirectory,
+      surroundings: surroundings)
+    nodeName = identity.node.name
+    earlierNodeNames = identity.earlierNames
     allocator = NetworkAllocator(
       store: store, networkName: invocation.configuration.name, definition: definition,
-      node: Node(name: nodeName), surroundings: surroundings, warn: Self.warn)
+      node: identity.node, surroundings: surroundings, warn: Self.warn)
   }
 
   /// The name under which an attachment is made.

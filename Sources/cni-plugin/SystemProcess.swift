@@ -112,12 +112,6 @@ enum SystemProcess {
     return String(decoding: bytes[..<length], as: UTF8.self)
   }
 
-  static var hostName: String {
-    var buffer = [CChar](repeating: 0, count: 256)
-    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "" }
-    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-  }
-
   static var surroundings: Surroundings {
     Surroundings(
       now: { UInt64(max(0, time(nil))) },

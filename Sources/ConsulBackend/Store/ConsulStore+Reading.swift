@@ -16,18 +16,18 @@ extension ConsulStore {
     for key in keys {
       if case .cursor(let set) = key {
         answer[key] = local.cursor(set).map { StoreEntry(.cursor($0), .absent) } ?? .absent
-      } else if consistency == .cached, let known = local.entry(key) {
+      } else if consistency == .cached, let known = copy(of: key) {
         answer[key] = known
       } else {
         asked.append(key)
       }
     }
     guard !asked.isEmpty else { return answer }
+    asked += hints(asked)
     let read =
       consistency == .snapshot
       ? try await snapshot(asked, deadline)
       : try await get(asked, consistency == .consistent ? .consistent : .default, deadline)
-    try local.learned(read)
     return answer.merging(read) { _, new in new }
   }
 
@@ -58,15 +58,21 @@ extension ConsulStore {
     return answer
   }
 
-  private func get(
+  func get(
     _ key: StoreKey, _ consistency: ReadConsistency, _ deadline: Deadline
   ) async throws(StoreError) -> StoreEntry {
     guard let name = schema.name(key) else { return .absent }
     let entry = try await retrying(deadline) { () async throws(ConsulError) in
       try await self.client.get(name, consistency: consistency, deadline: self.instant(deadline))
     }
-    if let entry { return decode(entry, for: key) }
+    if let entry {
+      keep(entry, for: key)
+      return decode(entry.value, Revision(entry.modifyIndex), for: key)
+    }
     if key == .definition { try await refuseAncestorsData(deadline) }
+    if case .attachment(let attachment) = key, try await fencePending(attachment, deadline) {
+      return try await get(key, .consistent, deadline)
+    }
     return .absent
   }
 
@@ -125,7 +131,8 @@ extension ConsulStore {
       var answer: [StoreKey: StoreEntry] = [:]
       for key in keys {
         guard let name = schema.name(key) else { continue }
-        answer[key] = results[name].map { decode($0, for: key) } ?? .absent
+        answer[key] =
+          results[name].map { decode($0.value, Revision($0.modifyIndex), for: key) } ?? .absent
       }
       return answer
     case .refused(let refusal):
@@ -150,13 +157,13 @@ extension ConsulStore {
     }
     for entry in entries {
       guard let key = schema.key(entry.key) else { continue }
-      try visit(key, decode(entry, for: key))
+      try visit(key, decode(entry.value, Revision(entry.modifyIndex), for: key))
     }
   }
 
   /// Repeats a read that the server could not serve just now, until the deadline; a server that is
   /// not there at all is reported at once.
-  private func retrying<Value: Sendable>(
+  func retrying<Value: Sendable>(
     _ deadline: Deadline, _ body: () async throws(ConsulError) -> Value
   ) async throws(StoreError) -> Value {
     var pause: UInt64 = 2_000_000

@@ -13,20 +13,33 @@ public final class ConsulStore: AllocationStore {
   let local: any LocalState
   let surroundings: Surroundings
 
+  /// Where this project's keys begin unless the configuration says otherwise.
+  public static let defaultPrefix = "cni-ipam-consul"
+
   /// A store for one network.
   ///
   /// - Parameters:
   ///   - configuration: Which Consul and how to reach it.
   ///   - prefix: Where this project's keys begin.
   ///   - network: The network.
+  ///   - stateDirectory: Where this node keeps copies, so that an ADD takes one round trip; nil for
+  ///     nowhere.
   ///   - surroundings: Clock, randomness and sleep.
   public convenience init(
-    _ configuration: ConsulConfiguration, prefix: String = "cni-ipam-consul", network: String,
-    surroundings: Surroundings
+    _ configuration: ConsulConfiguration, prefix: String = ConsulStore.defaultPrefix,
+    network: String, stateDirectory: String? = nil, surroundings: Surroundings
   ) {
+    let schema = KeySchema(prefix: prefix, network: network)
+    let local: (any LocalState)? = stateDirectory.map { directory in
+      let place = "\(configuration)|\(schema.base)"
+      let hash = Offset(StableHash.of(place.utf8)).hex(digits: 16)
+      let name = "\(KeyName.escape(network).prefix(80))-\(hash)"
+      return NodeState(
+        folder: "\(directory)/\(name)", bootID: NodeFile.bootID, surroundings: surroundings)
+    }
     self.init(
       client: ConsulClient(configuration), prefix: prefix, network: network,
-      local: NoLocalState(), surroundings: surroundings)
+      local: local ?? NoLocalState(), surroundings: surroundings)
   }
 
   package init(
@@ -62,27 +75,28 @@ public final class ConsulStore: AllocationStore {
     } catch {
       return .refused(StoreError(.refused, "a value cannot be encoded: \(error)"))
     }
+    expect(operations, transaction)
     let outcome = await client.transaction(transaction, deadline: instant(deadline))
+    if case .unknown(let fault) = outcome { return .unknown(fault.description) }
+    settle(operations)
     switch outcome {
     case .committed(let results):
-      // Deletes report nothing; a commit of deletes alone has no revision of its own to tell.
-      let index = results.values.map(\.modifyIndex).max() ?? 0
-      let revision = Revision(index)
-      local.committed(operations, cursors: cursors, revision)
+      // Deletes report nothing; a commit of deletes alone writes nothing whose revision matters.
+      let revision = Revision(results.values.map(\.modifyIndex).max() ?? 0)
+      remember(operations, transaction, cursors, revision)
       return .committed(revision)
     case .conflict(let failed):
-      local.conflicted(failed.map { operations[$0.operation].key })
+      forget(failed.map { operations[$0.operation].key })
       return .conflict(failed.map(\.operation))
     case .refused(let refusal):
       if case .tooManyOperations = refusal.reason, operations.count > client.operationLimit {
         return .tooLarge
       }
       return .refused(StoreError(.refused, refusal.description))
-    case .notApplied(let fault):
+    case .notApplied(let fault), .unknown(let fault):
       return fault.reason.isUnreachable
         ? .refused(StoreError(.unavailable, fault.description))
         : .unavailable(fault.description)
-    case .unknown(let fault): return .unknown(fault.description)
     }
   }
 
@@ -99,7 +113,7 @@ public final class ConsulStore: AllocationStore {
     }
   }
 
-  private func encode(_ value: StoreValue, for key: StoreKey) throws -> [UInt8] {
+  func encode(_ value: StoreValue, for key: StoreKey) throws -> [UInt8] {
     if case .chunk(let chunk) = value, let name = schema.relativeName(key) {
       return ChunkCodec.encode(chunk, key: name)
     }
@@ -109,14 +123,12 @@ public final class ConsulStore: AllocationStore {
     return bytes
   }
 
-  func decode(_ entry: KVEntry, for key: StoreKey) -> StoreEntry {
-    let revision = Revision(entry.modifyIndex)
+  func decode(_ bytes: [UInt8], _ revision: Revision, for key: StoreKey) -> StoreEntry {
     guard case .chunk(let chunk) = key, let name = schema.relativeName(key) else {
-      return StoreEntry(RecordCodec.decode(entry.value, for: key), revision)
+      return StoreEntry(RecordCodec.decode(bytes, for: key), revision)
     }
     do {
-      let decoded = try ChunkCodec.decode(
-        entry.value, key: name, chunkBits: chunk.pool.chunkBits)
+      let decoded = try ChunkCodec.decode(bytes, key: name, chunkBits: chunk.pool.chunkBits)
       return StoreEntry(.chunk(decoded), revision)
     } catch {
       return StoreEntry(.damaged(error.description), revision)

@@ -1,37 +1,50 @@
 package import AddressSpace
 package import IPAM
 
-/// What a node keeps on its own disk beside Consul: copies of entries, where it went last, and a lock
-/// by which its processes take turns. All of it is a matter of speed.
+/// What a node keeps on its own disk beside Consul: copies of entries, where it went last, commits
+/// without an outcome, and a lock by which its processes take turns. All of it but the pending files is
+/// a matter of speed.
 package protocol LocalState: Sendable {
-  /// The node's copy, if it is recent enough to be worth a commit.
-  func entry(_ key: StoreKey) -> StoreEntry?
+  /// The node's copy of a key, by its name below the network, if it is recent enough for a commit.
+  func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)?
   /// The address handed out last from a range set.
   func cursor(_ set: Int) -> IPAddress?
-  /// Entries that were read from the server.
-  ///
-  /// - Throws: ``StoreError`` if they show that the store went back in time.
-  func learned(_ entries: [StoreKey: StoreEntry]) throws(StoreError)
-  /// A commit happened.
-  func committed(_ operations: [StoreOperation], cursors: [Int: IPAddress], _ revision: Revision)
-  /// A commit failed because these keys had moved.
-  func conflicted(_ keys: [StoreKey])
+  /// Takes over what was read or committed (no bytes: the copy is of no use any more).
+  func update(
+    _ written: [(name: String, bytes: [UInt8]?, revision: UInt64)], cursors: [Int: IPAddress])
+
+  /// What this node committed for an attachment.
+  func attachment(_ key: AttachmentKey) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)?
+  func setAttachment(_ key: AttachmentKey, _ bytes: [UInt8], revision: UInt64)
+  func clearAttachment(_ key: AttachmentKey)
+
+  /// What a commit depends on that was sent for an attachment and whose outcome was never learned.
+  func pending(_ key: AttachmentKey) -> [UInt8]?
+  func setPending(_ key: AttachmentKey, _ bytes: [UInt8])
+  func clearPending(_ key: AttachmentKey)
+
   /// Waits for the other processes of the node, for a bounded time.
   func beginTurn(deadline: Deadline) async
   /// Lets the next process go on.
   func endTurn()
 }
 
-/// A node that keeps nothing: a library's user, or a state directory that cannot be written.
+/// A node that keeps nothing: a library's user.
 package struct NoLocalState: LocalState {
   package init() {}
-  package func entry(_ key: StoreKey) -> StoreEntry? { nil }
+  package func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)? { nil }
   package func cursor(_ set: Int) -> IPAddress? { nil }
-  package func learned(_ entries: [StoreKey: StoreEntry]) throws(StoreError) {}
-  package func committed(
-    _ operations: [StoreOperation], cursors: [Int: IPAddress], _ revision: Revision
+  package func update(
+    _ written: [(name: String, bytes: [UInt8]?, revision: UInt64)], cursors: [Int: IPAddress]
   ) {}
-  package func conflicted(_ keys: [StoreKey]) {}
+  package func attachment(
+    _ key: AttachmentKey
+  ) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)? { nil }
+  package func setAttachment(_ key: AttachmentKey, _ bytes: [UInt8], revision: UInt64) {}
+  package func clearAttachment(_ key: AttachmentKey) {}
+  package func pending(_ key: AttachmentKey) -> [UInt8]? { nil }
+  package func setPending(_ key: AttachmentKey, _ bytes: [UInt8]) {}
+  package func clearPending(_ key: AttachmentKey) {}
   package func beginTurn(deadline: Deadline) async {}
   package func endTurn() {}
 }

@@ -3,8 +3,17 @@
 // change: nodes of different releases share chunks by it.
 
 /// A hash that is the same in every process and every release.
-struct StableHash {
-  private(set) var state: UInt64 = 0xCBF2_9CE4_8422_2325
+package struct StableHash {
+  private var state: UInt64 = 0xCBF2_9CE4_8422_2325
+
+  package init() {}
+
+  /// The hash of some bytes.
+  package static func of(_ bytes: some Sequence<UInt8>) -> UInt64 {
+    var hash = StableHash()
+    for byte in bytes { hash.mix(byte) }
+    return hash.value
+  }
 
   mutating func combine(_ text: String) {
     for byte in text.utf8 { mix(byte) }
@@ -21,7 +30,8 @@ struct StableHash {
     state = (state ^ UInt64(byte)) &* 0x100_0000_01B3
   }
 
-  var value: UInt64 {
+  /// The hash of what was combined so far.
+  package var value: UInt64 {
     var mixed = state
     mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
     mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB

@@ -1,0 +1,149 @@
+internal import Glibc
+
+// The few calls of the system that a node's own files need. Every file is small, written whole under
+// another name and then renamed, so that a reader sees the old one or the new one; none is synced,
+// because all of it may be lost with the machine.
+
+/// Reads, replaces and locks small files.
+enum NodeFile {
+  /// A call of the system failed.
+  struct Failure: Error, CustomStringConvertible {
+    let call: String
+    let path: String
+    let code: Int32
+
+    var description: String { "\(call) \(path): \(String(cString: strerror(code)))" }
+  }
+
+  /// No file of a node is larger; a longer one is not ours.
+  static let sizeLimit = 8 << 20
+
+  /// Makes a folder and those above it; what exists is left as it is.
+  static func makeFolder(_ path: String) throws(Failure) {
+    if mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+    guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+      throw Failure(call: "mkdir", path: path, code: errno)
+    }
+    try makeFolder(String(path[..<slash]))
+    guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+      throw Failure(call: "mkdir", path: path, code: errno)
+    }
+  }
+
+  /// The bytes of a file; nil if there is none or it cannot be read.
+  static func read(_ path: String) -> [UInt8]? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+      status.st_size <= sizeLimit
+    else { return nil }
+    let size = Int(status.st_size)
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      while count < size {
+        let received = Glibc.read(descriptor, buffer.baseAddress.map { $0 + count }, size - count)
+        if received <= 0 { break }
+        count += received
+      }
+    }
+    return bytes.count == size ? bytes : nil
+  }
+
+  /// Puts the bytes in the file's place.
+  static func replace(_ path: String, with bytes: [UInt8]) throws(Failure) {
+    let draft = "\(path).\(getpid())"
+    try create(draft, bytes)
+    guard rename(draft, path) == 0 else {
+      let code = errno
+      unlink(draft)
+      throw Failure(call: "rename", path: path, code: code)
+    }
+  }
+
+  /// Makes the file unless there is one; whether it was made.
+  static func createOnce(_ path: String, with bytes: [UInt8]) throws(Failure) -> Bool {
+    let draft = "\(path).\(getpid())"
+    try create(draft, bytes)
+    defer { unlink(draft) }
+    if link(draft, path) == 0 { return true }
+    guard errno == EEXIST else { throw Failure(call: "link", path: path, code: errno) }
+    return false
+  }
+
+  static func remove(_ path: String) {
+    unlink(path)
+  }
+
+  private static func create(_ path: String, _ bytes: [UInt8]) throws(Failure) {
+    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW
+    let descriptor = open(path, flags, 0o600)
+    guard descriptor >= 0 else { throw Failure(call: "open", path: path, code: errno) }
+    var sent = 0
+    while sent < bytes.count {
+      let count = bytes.withUnsafeBytes { buffer in
+        write(descriptor, buffer.baseAddress.map { $0 + sent }, buffer.count - sent)
+      }
+      if count < 0 && errno == EINTR { continue }
+      if count <= 0 {
+        let code = errno
+        close(descriptor)
+        unlink(path)
+        throw Failure(call: "write", path: path, code: code)
+      }
+      sent += count
+    }
+    close(descriptor)
+  }
+
+  // MARK: Locks
+
+  /// Opens a lock file; nil if it cannot be opened.
+  static func openLock(_ path: String) -> Int32? {
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    return descriptor >= 0 ? descriptor : nil
+  }
+
+  /// Takes the lock if nobody has it.
+  static func tryLock(_ descriptor: Int32) -> Bool {
+    flock(descriptor, LOCK_EX | LOCK_NB) == 0
+  }
+
+  /// Waits for the lock, in the calling thread.
+  static func waitForLock(_ descriptor: Int32) {
+    while flock(descriptor, LOCK_EX) != 0 && errno == EINTR {}
+  }
+
+  /// Closes the lock's file, and so gives the lock up.
+  static func closeLock(_ descriptor: Int32) {
+    close(descriptor)
+  }
+
+  // MARK: Clock and boot
+
+  /// Nanoseconds since the machine was started, sleep included.
+  static var bootClock: UInt64 {
+    var now = timespec()
+    clock_gettime(CLOCK_BOOTTIME, &now)
+    return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+  }
+
+  /// The kernel's identifier of this boot; empty where there is none.
+  static var bootID: String {
+    let path = "/proc/sys/kernel/random/boot_id"
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return "" }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: 64)
+    let count = Glibc.read(descriptor, &bytes, bytes.count)
+    let text = bytes.prefix(max(0, count)).prefix { $0 > 0x20 }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// The host's name; empty where there is none.
+  static var hostName: String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+}

@@ -1,0 +1,90 @@
+internal import AddressSpace
+public import IPAM
+
+// Who this node is. The first process that needs it makes the file; whoever loses that race reads the
+// winner's. The name is kept because host names change; the instance because two hosts can have the
+// same name, and garbage collection must not mistake one for the other.
+//
+//   <stateDir>/node      instance 4f0c…
+//                        name   worker-3          the name in use: last line wins
+//                        name   worker-3.example  names before it are tried by DEL and CHECK
+
+/// The node's name, its instance, and the names it had before.
+public struct NodeIdentity: Hashable, Sendable {
+  /// What goes into attachments.
+  public let node: Node
+  /// Names under which attachments may stand that were made earlier.
+  public let earlierNames: [String]
+
+  /// The identity kept in a state directory, made there if need be.
+  ///
+  /// - Parameters:
+  ///   - stateDirectory: Where this node keeps what it remembers.
+  ///   - configuredName: The name that the configuration gives; nil for the one kept, or the host's.
+  ///   - random: 64 random bits.
+  /// - Throws: ``StoreError`` if the directory cannot be used, naming the path.
+  public init(
+    stateDirectory: String, configuredName: String?, random: () -> UInt64
+  ) throws(StoreError) {
+    let path = stateDirectory + "/node"
+    do throws(NodeFile.Failure) {
+      var record = NodeFile.read(path).flatMap(Record.init)
+      if record == nil {
+        try NodeFile.makeFolder(stateDirectory)
+        let name = configuredName ?? NodeFile.hostName
+        let fresh = Record(
+          instance: Offset(high: random(), low: random()).hex(digits: 32), names: [name])
+        if try NodeFile.createOnce(path, with: fresh.bytes) {
+          record = fresh
+        } else if let winner = NodeFile.read(path).flatMap(Record.init) {
+          record = winner
+        } else {
+          // What is there is not ours to understand: it is replaced, as a lost file would be.
+          try NodeFile.replace(path, with: fresh.bytes)
+          record = fresh
+        }
+      }
+      guard var record else { preconditionFailure("a record was read or made") }
+      let name = configuredName ?? record.names.last ?? NodeFile.hostName
+      if record.names.last != name {
+        record.names.removeAll { $0 == name }
+        record.names = Array(record.names.suffix(Self.rememberedNames - 1)) + [name]
+        try NodeFile.replace(path, with: record.bytes)
+      }
+      node = Node(name: name, instance: record.instance, bootID: NodeFile.bootID)
+      earlierNames = record.names.dropLast().reversed()
+    } catch {
+      throw StoreError(
+        .io, "the node's identity cannot be kept: \(error); set ipam.stateDir to a writable folder")
+    }
+  }
+
+  /// Names beyond this many are forgotten, the oldest first.
+  static let rememberedNames = 8
+
+  private struct Record {
+    var instance: String
+    var names: [String]
+
+    init(instance: String, names: [String]) {
+      self.instance = instance
+      self.names = names
+    }
+
+    init?(_ bytes: [UInt8]) {
+      var instance = ""
+      var names: [String] = []
+      for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+        if line.hasPrefix("instance ") { instance = String(line.dropFirst(9)) }
+        if line.hasPrefix("name ") { names.append(String(line.dropFirst(5))) }
+      }
+      guard !instance.isEmpty, !names.isEmpty else { return nil }
+      self.init(instance: instance, names: names)
+    }
+
+    var bytes: [UInt8] {
+      Array((["instance \(instance)"] + names.map { "name \($0)" }).joined(separator: "\n").utf8)
+        + [UInt8(ascii: "\n")]
+    }
+  }
+}

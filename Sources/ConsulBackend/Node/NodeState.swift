@@ -1,0 +1,211 @@
+package import AddressSpace
+import Dispatch
+package import IPAM
+import Synchronization
+
+// What a node keeps of one network beside Consul:
+//
+//   <stateDir>/<network>-<hash>/copy               recent entries and where the node went last
+//                               attachments/<name> what this node's attachments hold, for their DEL
+//                               pending/<name>     a commit was sent and its outcome is not known yet
+//                               lock               whose turn it is
+//
+// The hash tells clusters, datacenters, namespaces, partitions and prefixes apart. Every file may be
+// missing, stale, torn or foreign: then a command costs a round trip more, or a conflict. A state
+// directory that cannot be written costs the same, each time.
+
+/// A node's memory of one network.
+package final class NodeState: LocalState {
+  /// A copy older than this is only a hint where to look, in nanoseconds of the boot clock.
+  static let freshness: UInt64 = 60_000_000_000
+  /// A process waits this long at most for its turn.
+  static let longestTurnWait: UInt64 = 1_000_000_000
+
+  private struct State {
+    var copy: NodeCopy
+    var isLoaded = false
+    var isChanged = false
+    var lock: Int32?
+  }
+
+  let folder: String
+  private let surroundings: Surroundings
+  private let bootID: String
+  private let state: Mutex<State>
+
+  init(folder: String, bootID: String, surroundings: Surroundings) {
+    self.folder = folder
+    self.surroundings = surroundings
+    self.bootID = bootID
+    state = Mutex(State(copy: NodeCopy(bootID: bootID)))
+  }
+
+  // MARK: Copies
+
+  package func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)? {
+    state.withLock { state in
+      load(&state)
+      guard let entry = state.copy.entries[name], isFresh(entry.seenAt) else { return nil }
+      return (entry.bytes, entry.revision)
+    }
+  }
+
+  package func cursor(_ set: Int) -> IPAddress? {
+    state.withLock { state in
+      load(&state)
+      return state.copy.cursors[set]
+    }
+  }
+
+  package func update(
+    _ written: [(name: String, bytes: [UInt8]?, revision: UInt64)], cursors: [Int: IPAddress]
+  ) {
+    state.withLock { state in
+      load(&state)
+      let now = NodeFile.bootClock
+      for (name, bytes, revision) in written {
+        state.copy.entries[name] = bytes.map {
+          NodeCopy.Entry(revision: revision, seenAt: now, bytes: $0)
+        }
+      }
+      state.copy.cursors.merge(cursors) { _, new in new }
+      state.isChanged = true
+    }
+  }
+
+  private func isFresh(_ moment: UInt64) -> Bool {
+    let now = NodeFile.bootClock
+    return moment <= now && now - moment < Self.freshness
+  }
+
+  /// Another process may have written the file since the last turn.
+  private func load(_ state: inout State) {
+    guard !state.isLoaded else { return }
+    state.isLoaded = true
+    state.copy =
+      NodeFile.read(folder + "/copy").flatMap { NodeCopy($0, bootID: bootID) }
+      ?? NodeCopy(bootID: bootID)
+  }
+
+  /// Writes a file of the folder, made at first use; what cannot be written is done without.
+  private func write(_ name: String, _ bytes: [UInt8]) {
+    let path = folder + "/" + name
+    do throws(NodeFile.Failure) {
+      try NodeFile.replace(path, with: bytes)
+    } catch {
+      let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+      try? NodeFile.makeFolder(String(parent))
+      try? NodeFile.replace(path, with: bytes)
+    }
+  }
+
+  // MARK: Attachments and commits without an outcome
+
+  package func pending(_ key: AttachmentKey) -> [UInt8]? {
+    NodeFile.read(path("pending", key))
+  }
+
+  package func setPending(_ key: AttachmentKey, _ bytes: [UInt8]) {
+    write("pending/" + Self.fileName(key), bytes)
+  }
+
+  package func clearPending(_ key: AttachmentKey) {
+    NodeFile.remove(path("pending", key))
+  }
+
+  package func attachment(
+    _ key: AttachmentKey
+  ) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)? {
+    guard let file = NodeFile.read(path("attachments", key)),
+      let copy = NodeCopy(file, bootID: bootID), let entry = copy.entries["attachment"]
+    else { return nil }
+    return (entry.bytes, entry.revision, isFresh(entry.seenAt))
+  }
+
+  package func setAttachment(_ key: AttachmentKey, _ bytes: [UInt8], revision: UInt64) {
+    var copy = NodeCopy(bootID: bootID)
+    copy.entries["attachment"] = NodeCopy.Entry(
+      revision: revision, seenAt: NodeFile.bootClock, bytes: bytes)
+    write("attachments/" + Self.fileName(key), copy.bytes)
+  }
+
+  package func clearAttachment(_ key: AttachmentKey) {
+    NodeFile.remove(path("attachments", key))
+  }
+
+  private func path(_ kind: String, _ key: AttachmentKey) -> String {
+    "\(folder)/\(kind)/\(Self.fileName(key))"
+  }
+
+  /// Names are escaped as in keys and may be long: those that no file can have are hashed.
+  private static func fileName(_ key: AttachmentKey) -> String {
+    let name = [key.node, key.container, key.interface].map(KeyName.escape).joined(separator: ",")
+    guard name.utf8.count > 200 else { return name }
+    return name.prefix(180) + "+" + Offset(StableHash.of(name.utf8)).hex(digits: 16)
+  }
+
+  // MARK: Turns
+
+  /// Waits until no other process of this node works on the network, but not for long: it is only
+  /// that two processes of one node would work on the same chunk.
+  package func beginTurn(deadline: Deadline) async {
+    state.withLock { $0.isLoaded = false }
+    let left = surroundings.remaining(until: deadline)
+    guard let lock = openLock() else { return }
+    if !NodeFile.tryLock(lock) {
+      guard await wait(for: lock, nanoseconds: min(Self.longestTurnWait, left / 4)) else { return }
+    }
+    state.withLock { $0.lock = lock }
+  }
+
+  package func endTurn() {
+    let lock = state.withLock { state in
+      if state.isChanged { write("copy", state.copy.bytes) }
+      state.isChanged = false
+      defer { state.lock = nil }
+      return state.lock
+    }
+    if let lock { NodeFile.closeLock(lock) }
+  }
+
+  private func openLock() -> Int32? {
+    if let lock = NodeFile.openLock(folder + "/lock") { return lock }
+    try? NodeFile.makeFolder(folder)
+    return NodeFile.openLock(folder + "/lock")
+  }
+
+  /// Waits in a thread of its own, because the kernel queues waiting processes fairly and a loop of
+  /// tries does not. A lock that comes too late is given up by that thread.
+  private func wait(for lock: Int32, nanoseconds: UInt64) async -> Bool {
+    let race = Race()
+    return await withCheckedContinuation { continuation in
+      race.begin(continuation)
+      DispatchQueue.global().async {
+        NodeFile.waitForLock(lock)
+        if !race.finish(true) { NodeFile.closeLock(lock) }
+      }
+      DispatchQueue.global().asyncAfter(deadline: .now() + .nanoseconds(Int(nanoseconds))) {
+        race.finish(false)
+      }
+    }
+  }
+
+  /// The first of two outcomes resumes the waiting task.
+  private final class Race: Sendable {
+    private let waiting = Mutex<CheckedContinuation<Bool, Never>?>(nil)
+
+    func begin(_ continuation: CheckedContinuation<Bool, Never>) {
+      waiting.withLock { $0 = continuation }
+    }
+
+    @discardableResult
+    func finish(_ result: Bool) -> Bool {
+      let continuation = waiting.withLock { waiting in
+        defer { waiting = nil }
+        return waiting
+      }
+      continuation?.resume(returning: result)
+      return continuation != nil
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import AddressSpace
+import BitmapAllocator
+import IPAM
+
+// What the node remembers around reads and commits, and the one thing that it must not forget: a
+// commit whose outcome was never learned. Its late copy could still make an attachment appear after a
+// DEL found none; so before "no such attachment" is answered, a write to a chunk that the commit
+// depends on makes every late copy fail.
+
+extension ConsulStore {
+  /// The node's own copy of a key, fresh enough for a commit that will check it.
+  func copy(of key: StoreKey) -> StoreEntry? {
+    if case .attachment(let attachment) = key {
+      guard let copy = local.attachment(attachment), copy.isFresh else { return nil }
+      return decode(copy.bytes, Revision(copy.revision), for: key)
+    }
+    guard let name = schema.relativeName(key), let copy = local.copy(name) else { return nil }
+    return decode(copy.bytes, Revision(copy.revision), for: key)
+  }
+
+  /// Chunks to read along with attachments: an old copy tells where their bits are.
+  func hints(_ keys: [StoreKey]) -> [StoreKey] {
+    var hints: Set<StoreKey> = []
+    for case .attachment(let key) in keys {
+      guard let copy = local.attachment(key),
+        case .attachment(let attachment) = RecordCodec.decode(copy.bytes, for: .attachment(key))
+      else { continue }
+      for holding in attachment.holdings {
+        let node = holding.pool.node(of: holding.ordinal).node
+        hints.insert(.chunk(ChunkKey(pool: holding.pool, node: node)))
+      }
+    }
+    return Array(hints.subtracting(keys))
+  }
+
+  /// Keeps what the next command of this node will begin with.
+  func keep(_ entry: KVEntry, for key: StoreKey) {
+    guard key.isKeptByNodes, let name = schema.relativeName(key) else { return }
+    local.update([(name, entry.value, entry.modifyIndex)], cursors: [:])
+  }
+
+  func remember(
+    _ operations: [StoreOperation], _ transaction: [TransactionOperation],
+    _ cursors: [Int: IPAddress], _ revision: Revision
+  ) {
+    var written: [(name: String, bytes: [UInt8]?, revision: UInt64)] = []
+    for (operation, sent) in zip(operations, transaction) {
+      switch (operation, sent) {
+      case (.put(.attachment(let key), _, _), .cas(_, let bytes, _)):
+        local.setAttachment(key, bytes, revision: revision.number)
+      case (.delete(.attachment(let key), _), _): local.clearAttachment(key)
+      case (.put(let key, _, _), .cas(_, let bytes, _)) where key.isKeptByNodes:
+        guard let name = schema.relativeName(key) else { continue }
+        written.append((name, bytes, revision.number))
+      default: continue
+      }
+    }
+    local.update(written, cursors: cursors)
+  }
+
+  func forget(_ keys: [StoreKey]) {
+    for case .attachment(let key) in keys { local.clearAttachment(key) }
+    let names = keys.filter(\.isKeptByNodes).compactMap(schema.relativeName)
+    if !names.isEmpty { local.update(names.map { ($0, nil, 0) }, cursors: [:]) }
+  }
+
+  // MARK: Commits without an outcome
+
+  /// Leaves word of a commit that makes attachments, before it is sent.
+  func expect(_ operations: [StoreOperation], _ transaction: [TransactionOperation]) {
+    let made = operations.compactMap(\.createdAttachment)
+    guard !made.isEmpty else { return }
+    var lines: [String] = []
+    for case .cas(let name, _, let index) in transaction {
+      if case .chunk? = schema.key(name) { lines.append("\(index) \(name)") }
+    }
+    let text = Array(lines.joined(separator: "\n").utf8)
+    for key in made { local.setPending(key, text) }
+  }
+
+  func settle(_ operations: [StoreOperation]) {
+    for key in operations.compactMap(\.createdAttachment) { local.clearPending(key) }
+  }
+
+  /// Makes every late copy of a pending commit fail; whether there was one.
+  ///
+  /// One of the commit's conditions is enough: if a chunk has another revision than the commit
+  /// expects, it can never apply; else it is written with another generation.
+  func fencePending(
+    _ key: AttachmentKey, _ deadline: Deadline
+  ) async throws(StoreError) -> Bool {
+    guard let text = local.pending(key) else { return false }
+    let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
+    guard let line = lines.first, let space = line.firstIndex(of: " "),
+      let index = UInt64(line[..<space]),
+      let chunk = schema.key(String(line[line.index(after: space)...]))
+    else {
+      // Written by half, and so never sent.
+      local.clearPending(key)
+      return false
+    }
+    while true {
+      let entry = try await get(chunk, .consistent, deadline)
+      if entry.revision.number != index { break }
+      let outcome = await commit(
+        [try await fence(chunk, entry, deadline)], cursors: [:], deadline: deadline)
+      switch outcome {
+      case .committed, .conflict: break
+      case .refused(let error): throw error
+      case .unavailable(let text), .unknown(let text):
+        if surroundings.remaining(until: deadline) == 0 { throw StoreError(.unavailable, text) }
+        await surroundings.sleep(5_000_000 + surroundings.random() % 20_000_000)
+        continue
+      case .tooLarge: throw StoreError(.refused, "a single operation is too large")
+      }
+    }
+    local.clearPending(key)
+    return true
+  }
+
+  private func fence(
+    _ key: StoreKey, _ entry: StoreEntry, _ deadline: Deadline
+  ) async throws(StoreError) -> StoreOperation {
+    guard case .chunk(let name) = key else { throw StoreError(.damaged, "\(key) is no chunk") }
+    var chunk: Chunk
+    switch entry.value {
+    case nil:
+      let stored = try await get(.definition, .consistent, deadline)
+      guard case .definition(let definition) = stored.value else {
+        throw StoreError(.damaged, "the network has no definition that can be read")
+      }
+      chunk = Chunk(chunkBits: name.pool.chunkBits, incarnation: definition.incarnation)
+    case .chunk(let stored): chunk = stored
+    default: throw StoreError(.damaged, "\(name) cannot be read, so a late commit cannot be fenced")
+    }
+    chunk.stamp(writer: surroundings.random())
+    return .put(key, .chunk(chunk), expected: entry.revision)
+  }
+}
+
+extension StoreKey {
+  /// Definitions and chunks are what a node's next command begins with.
+  var isKeptByNodes: Bool {
+    switch self {
+    case .definition, .chunk: true
+    default: false
+    }
+  }
+}
+
+extension StoreOperation {
+  var createdAttachment: AttachmentKey? {
+    if case .put(.attachment(let key), _, _) = self { key } else { nil }
+  }
+}

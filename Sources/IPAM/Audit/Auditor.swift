@@ -1,0 +1,145 @@
+// Do bits, leases, attachments and hardware addresses of a network tell the same story?
+//
+//        chunk ◀──bit── lease ──holder──▶ attachment ──mac──▶ mac
+//                         ▲───────address────┘   ▲─────owner────┘
+//
+// A listing is not one moment: what a commit changed between two listings looks wrong though it is
+// not. So what the first pass finds is believed only if a second pass finds it again by the same
+// revisions: between the passes all of them stood at once.
+
+/// One thing that is wrong in a store.
+public struct AuditFinding: Hashable, Sendable, CustomStringConvertible {
+  /// What is wrong.
+  public enum Kind: String, Hashable, Sendable, CaseIterable {
+    /// A value cannot be understood.
+    case damaged
+    /// A chunk belongs to another definition of the network, or to none of its pools.
+    case foreignChunk
+    /// A bit is set beyond the end of the pool.
+    case bitOutsidePool
+    /// An address is marked as taken and nobody holds it: it is lost until a repair.
+    case bitWithoutLease
+    /// An address is held and not marked: only its lease keeps it from a second holder.
+    case leaseWithoutBit
+    /// A lease lies outside all pools.
+    case leaseOutsidePools
+    /// A lease's holder does not exist or does not know of it: no DEL will find it.
+    case leaseWithoutAttachment
+    /// An attachment has no lease for an address that it names, or somebody else has.
+    case attachmentWithoutLease
+    /// Two records of one commit contradict each other.
+    case disagreement
+    /// The tree says that a chunk is full and it is not, or a release from it would not say so.
+    case falseMark
+    /// A hardware address's owner does not exist or does not have it.
+    case macWithoutAttachment
+    /// An attachment's hardware address is not registered, or for somebody else.
+    case attachmentWithoutMAC
+  }
+
+  /// What is wrong.
+  public let kind: Kind
+  /// Where.
+  public let key: StoreKey
+  /// What was found and what would be right.
+  public let explanation: String
+  /// The revisions of the keys that it was judged by.
+  public let revisions: [StoreKey: Revision]
+
+  /// Kind and explanation.
+  public var description: String { "\(kind.rawValue): \(explanation)" }
+}
+
+/// Compares all that a store keeps of one network.
+public struct Auditor: Sendable {
+  let store: any AllocationStore
+  let definition: NetworkDefinition?
+  let layouts: [SetLayout]
+
+  /// An auditor of a store.
+  ///
+  /// - Parameters:
+  ///   - store: The network's store.
+  ///   - definition: What the network is; nil to leave out what only the definition can tell.
+  /// - Throws: ``NetworkDefinitionError`` if the definition cannot be laid out.
+  public init(
+    of store: any AllocationStore, definition: NetworkDefinition?
+  ) throws(NetworkDefinitionError) {
+    self.store = store
+    self.definition = definition
+    self.layouts = try definition?.layouts() ?? []
+  }
+
+  /// What is wrong, sorted; empty if all agrees.
+  ///
+  /// Other writers may go on meanwhile. A local store is held for the time (its writers wait).
+  ///
+  /// - Throws: ``AllocationError/store(_:)`` if the store cannot answer.
+  /// - Complexity: O(n) in leases, attachments and words of chunks, in time and memory.
+  public func findings(deadline: Deadline) async throws(AllocationError) -> [AuditFinding] {
+    guard store.traits.isLocal else { return try await compareTwice(deadline) }
+    return try await store.withTurn(deadline: deadline) {
+      () async throws(AllocationError) -> [AuditFinding] in try await compareTwice(deadline)
+    }
+  }
+
+  private func compareTwice(_ deadline: Deadline) async throws(AllocationError) -> [AuditFinding] {
+    do {
+      let first = try await Evidence(from: store, deadline: deadline)
+      let suspected = compare(first)
+      guard !suspected.isEmpty else { return [] }
+      let again = Set(compare(try await Evidence(from: store, deadline: deadline)))
+      return suspected.filter(again.contains)
+        .sorted { ($0.kind.rawValue, $0.explanation) < ($1.kind.rawValue, $1.explanation) }
+    } catch {
+      throw .store(error)
+    }
+  }
+
+  private func compare(_ evidence: Evidence) -> [AuditFinding] {
+    var trial = Trial(
+      evidence: evidence, traits: store.traits, definition: definition, layouts: layouts)
+    trial.judgeLeases()
+    trial.judgeAttachments()
+    trial.judgeMACs()
+    trial.judgeChunks()
+    return trial.findings
+  }
+}
+
+/// All entries of a store, each kind as of some moment.
+struct Evidence {
+  private(set) var chunks: [StoreKey: StoreEntry] = [:]
+  private(set) var leases: [StoreKey: StoreEntry] = [:]
+  private(set) var attachments: [StoreKey: StoreEntry] = [:]
+  private(set) var macs: [StoreKey: StoreEntry] = [:]
+
+  init(from store: any AllocationStore, deadline: Deadline) async throws(StoreError) {
+    chunks = try await Self.list(.chunks, store, deadline)
+    leases = try await Self.list(.leases, store, deadline)
+    attachments = try await Self.list(.attachments(node: nil), store, deadline)
+    macs = try await Self.list(.macs, store, deadline)
+  }
+
+  private static func list(
+    _ kind: StoreListing, _ store: any AllocationStore, _ deadline: Deadline
+  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
+    var entries: [StoreKey: StoreEntry] = [:]
+    try await store.list(kind, deadline: deadline) { (key, entry) throws(StoreError) in
+      entries[key] = entry
+    }
+    return entries
+  }
+
+  subscript(key: StoreKey) -> StoreEntry {
+    let found =
+      switch key {
+      case .chunk: chunks[key]
+      case .lease: leases[key]
+      case .attachment: attachments[key]
+      case .mac: macs[key]
+      default: nil as StoreEntry?
+      }
+    return found ?? .absent
+  }
+}
