@@ -164,15 +164,10 @@ package func writeFile(_ path: String, _ text: String) throws {
   guard count == text.utf8.count else { throw TestSupportError("cannot write \(path)", errno) }
 }
 
-private func withCStrings<Result>(
+func withCStrings<Result>(
   _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
 ) -> Result {
   let pointers = strings.map { strdup($0) }
   defer { for pointer in pointers { free(pointer) } }
   return body(pointers + [nil])
-}
-
-/// Blocks the calling thread; for scripts on threads of their own.
-package func blockThread(milliseconds: Int) {
-  usleep(UInt32(milliseconds) * 1000)
 }

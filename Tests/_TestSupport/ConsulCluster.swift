@@ -29,16 +29,16 @@ package struct ConsulCluster: Sendable {
 
   /// The server that all others call the leader, as soon as there is one.
   package func leader() async throws -> ConsulServer {
-    for _ in 0..<600 {
-      for server in servers {
-        guard let reply = try? server.request("GET", "/v1/status/leader"), reply.status == 200
-        else { continue }
-        let named = servers.first { reply.body.hasPrefix("\"\($0.host):") }
-        if let named, named.isRunning { return named }
+    var leader: ConsulServer?
+    try await eventually("a leader") {
+      let replies = servers.compactMap { try? $0.request("GET", "/v1/status/leader").body }
+      leader = servers.first { server in
+        server.isRunning && replies.contains { $0.hasPrefix("\"\(server.host):") }
       }
-      try await Task.sleep(for: .milliseconds(50))
+      return leader != nil
     }
-    throw TestSupportError("no leader:\n\(servers[0].log.suffix(2000))")
+    guard let leader else { throw TestSupportError("no leader") }
+    return leader
   }
 
   /// The servers other than the leader.

@@ -148,12 +148,13 @@ package final class ConsulServer: Sendable {
 
   /// Waits until the server knows a leader and answers a read that needs it.
   package func ready() async throws {
-    for _ in 0..<600 {
-      guard child.withLock({ $0.isRunning }) else { break }
-      if isReady() { return try bootstrapACL() }
-      try await Task.sleep(for: .milliseconds(50))
+    do {
+      try await eventually("Consul at \(address)") { isReady() || !isRunning }
+    } catch {
+      throw TestSupportError("\(error):\n\(log.suffix(2000))")
     }
-    throw TestSupportError("Consul at \(address) is not ready:\n\(log.suffix(2000))")
+    guard isRunning else { throw TestSupportError("Consul ended:\n\(log.suffix(2000))") }
+    try bootstrapACL()
   }
 
   private func isReady() -> Bool {
