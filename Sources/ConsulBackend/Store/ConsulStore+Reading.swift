@@ -16,9 +16,9 @@ extension ConsulStore {
     for key in keys {
       if case .cursor(let set) = key {
         answer[key] = local.cursor(set).map { StoreEntry(.cursor($0), .absent) } ?? .absent
-      } else if consistency == .cached, let known = copy(of: key) {
+      } else if consistency <= .cached, let known = copy(of: key) {
         answer[key] = known
-      } else {
+      } else if consistency > .copies {
         asked.append(key)
       }
     }

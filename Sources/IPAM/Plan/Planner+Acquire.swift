@@ -10,10 +10,14 @@ extension Planner {
   ) -> Verdict {
     let own = StoreKey.attachment(request.attachment)
     let mustKnow = traits.isLocal || wish.needsAttachments
-    if (mustKnow && !view.isConfirmed(own)) || (traits.keepsDefinition && view[.definition] == nil)
-    {
+    let mustAsk = traits.keepsDefinition && view[.definition] == nil
+    if mustAsk && !wish.hasTriedCopies {
+      wish.hasTriedCopies = true
+      return .needs(firstReads(request), .copies)
+    }
+    if mustAsk || (mustKnow && !view.isConfirmed(own)) {
       // What the first commit will need is read along, so that a cold wish takes two round trips.
-      return .needs(coldReads(request), mustKnow ? .consistent : .cached)
+      return .needs(firstReads(request).union([own]), mustKnow ? .consistent : .cached)
     }
     let definition: NetworkDefinition
     let layouts: [SetLayout]
@@ -57,10 +61,9 @@ extension Planner {
     return commitHoldings(holdings, request, definition, grant, &draft)
   }
 
-  /// What a first attempt will ask for.
-  private mutating func coldReads(_ request: AcquireRequest) -> Set<StoreKey> {
-    var keys: Set<StoreKey> = [.attachment(request.attachment)]
-    if traits.keepsDefinition { keys.insert(.definition) }
+  /// What a first attempt will need, as far as it can be known before the definition is.
+  private mutating func firstReads(_ request: AcquireRequest) -> Set<StoreKey> {
+    var keys: Set<StoreKey> = traits.keepsDefinition ? [.definition] : []
     let definition = knownDefinition ?? configuration.definition
     guard let definition, let layouts = try? layouts(of: definition) else { return keys }
     for (index, layout) in layouts.enumerated() {

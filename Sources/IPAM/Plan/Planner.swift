@@ -105,7 +105,7 @@ struct Planner: Sendable {
 
     var draft = Draft()
     var needed: Set<StoreKey> = []
-    var consistency = Consistency.cached
+    var consistency = Consistency.copies
     var soonest: UInt64?
     var left: [Wish] = []
     for var wish in batch {
@@ -206,10 +206,11 @@ struct Planner: Sendable {
 extension Consistency: Comparable {
   private var rank: Int {
     switch self {
-    case .cached: 0
-    case .stored: 1
-    case .consistent: 2
-    case .snapshot: 3
+    case .copies: 0
+    case .cached: 1
+    case .stored: 2
+    case .consistent: 3
+    case .snapshot: 4
     }
   }
 

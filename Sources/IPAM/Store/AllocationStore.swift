@@ -30,6 +30,8 @@ public enum StoreOperation: Hashable, Sendable {
 
 /// How fresh an answer has to be.
 public enum Consistency: Hashable, Sendable {
+  /// Only what the node has at hand without asking anybody; other keys are left out of the answer.
+  case copies
   /// The node's own copy will do: a commit will tell if it was stale.
   case cached
   /// What the store holds, as cheaply as it can say.
@@ -94,7 +96,8 @@ public protocol AllocationStore: Sendable {
   /// What it is like now (the operation limit may be found out while it runs).
   var traits: StoreTraits { get }
 
-  /// Reads keys; the answer has an entry for every key asked for, and may have more.
+  /// Reads keys; the answer has an entry for every key asked for (with ``Consistency/copies`` only
+  /// for those at hand), and may have more.
   ///
   /// - Throws: ``StoreError`` if the store cannot answer by the deadline.
   func read(
