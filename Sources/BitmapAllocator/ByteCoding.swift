@@ -50,6 +50,12 @@ struct ByteReader {
     }
   }
 
+  mutating func bytes(_ count: Int) throws(ChunkCodecError) -> [UInt8] {
+    guard count <= remaining else { throw failure(.truncated) }
+    position += count
+    return Array(bytes[position - count..<position])
+  }
+
   mutating func varint() throws(ChunkCodecError) -> UInt64 {
     var value: UInt64 = 0
     for shift in stride(from: UInt64(0), to: 70, by: 7) {

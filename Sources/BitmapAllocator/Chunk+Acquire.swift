@@ -76,8 +76,9 @@ extension Chunk {
 
   /// Frees the ordinals whose cool-down is over. O(words) for each expired bucket.
   public mutating func expire(now: UInt64, cooldown: UInt64) {
-    guard cooling.hasExpired(now: now, cooldown: cooldown) else { return }
-    cooling.expire(now: now, cooldown: cooldown, from: &bitmap)
+    while let bucket = cooling.popExpired(now: now, cooldown: cooldown) {
+      bitmap.subtract(bucket.bits)
+    }
   }
 
   /// The ordinal that `acquire(in:now:cooldown:)` would take if no bucket expired. O(ranges).

@@ -34,6 +34,11 @@ extension ChunkBitmap {
   /// O(1), O(words) if the value is a copy.
   @inlinable
   public mutating func takeNext(from cursor: Int, in range: ClosedRange<Int>) -> Int? {
+    if range == allBits {
+      check(cursor)
+      let bit = uniqueWords().takeNext(from: cursor)
+      return bit < 0 ? nil : bit
+    }
     guard let bit = nextFree(from: cursor, in: range) ?? firstFree(in: range) else { return nil }
     uniqueWords().take(bit)
     return bit
@@ -93,20 +98,7 @@ extension ChunkBitmap {
     check(range.upperBound)
     check(range.lowerBound)
     guard (0...chunkBits).contains(order) else { return nil }
-    if order < 6 {
-      for index in (range.lowerBound >> 6)...(range.upperBound >> 6) {
-        let starts = words.word(index, in: range).alignedBlocks(order: order)
-        if starts != 0 { return index << 6 | starts.trailingZeroBitCount }
-      }
-      return nil
-    }
-    let size = 1 << order
-    var first = (range.lowerBound + size - 1) & ~(size - 1)
-    while first + size - 1 <= range.upperBound {
-      if (first >> 6..<(first + size) >> 6).allSatisfy({ words.words[$0] == ~0 }) { return first }
-      first += size
-    }
-    return nil
+    return words.freeAlignedBlock(order: order, in: range)
   }
 
   /// The order of the largest aligned block of clear bits within `range`; `nil` if no bit of it is
@@ -176,28 +168,16 @@ extension ChunkBitmap {
 
   /// Sets every bit of `range`. O(words).
   public mutating func takeAll(in range: ClosedRange<Int>) {
-    change(range) { $0 & ~$1 }
+    check(range.upperBound)
+    check(range.lowerBound)
+    uniqueWords().takeAll(range)
   }
 
   /// Clears every bit of `range`. O(words).
   public mutating func freeAll(in range: ClosedRange<Int>) {
-    change(range) { $0 | $1 }
-  }
-
-  private mutating func change(
-    _ range: ClosedRange<Int>, _ freeWord: (_ old: UInt64, _ mask: UInt64) -> UInt64
-  ) {
     check(range.upperBound)
     check(range.lowerBound)
-    let words = uniqueWords()
-    for index in (range.lowerBound >> 6)...(range.upperBound >> 6) {
-      let old = words.words[index]
-      let new = freeWord(old, FreeWords.mask(ofWord: index, in: range))
-      words.words[index] = new
-      words.freeCount += new.nonzeroBitCount - old.nonzeroBitCount
-      if new == 0, old != 0 { words.markEmpty(word: index) }
-      if new != 0, old == 0 { words.markOccupied(word: index) }
-    }
+    uniqueWords().freeAll(range)
   }
 }
 

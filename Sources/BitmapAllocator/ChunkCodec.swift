@@ -96,6 +96,10 @@ public struct ChunkCodecError: Error, Hashable, Sendable, CustomStringConvertibl
     case population
     /// A list or run leaves the chunk.
     case container
+    /// A snapshot's subnet, unit or chunk size that do not go together.
+    case geometry
+    /// A snapshot's chunk that does not exist in its pool, or comes twice, or contradicts others.
+    case node
     /// Cooling buckets that are too many, empty, unordered, overlapping or free.
     case cooling
   }

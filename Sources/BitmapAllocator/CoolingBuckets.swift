@@ -62,8 +62,17 @@ public struct CoolingBuckets: Hashable, Sendable {
     }
     var bits = ChunkBitmap(chunkBits: chunkBits)
     bits.take(bit)
-    buckets.append(CoolingBucket(since: now, bits: bits))
-    count += 1
+    append(CoolingBucket(since: now, bits: bits))
+  }
+
+  /// Adds a bucket that is not older than the others and has none of their bits. O(words).
+  mutating func append(_ bucket: CoolingBucket) {
+    count += bucket.bits.takenCount
+    if let last = buckets.indices.last, buckets[last].since == bucket.since {
+      buckets[last].bits.formUnion(bucket.bits)
+      return
+    }
+    buckets.append(bucket)
     if buckets.count > Self.bucketLimit {
       let oldest = buckets.removeFirst()
       buckets[0].bits.formUnion(oldest.bits)
@@ -86,14 +95,12 @@ public struct CoolingBuckets: Hashable, Sendable {
     return now - oldest.since >= cooldown
   }
 
-  /// Takes the buckets out that have waited for `cooldown`, and clears their ordinals in `bitmap`.
-  /// O(words) for each such bucket.
-  public mutating func expire(now: UInt64, cooldown: UInt64, from bitmap: inout ChunkBitmap) {
-    while hasExpired(now: now, cooldown: cooldown) {
-      let bucket = buckets.removeFirst()
-      bitmap.subtract(bucket.bits)
-      count -= bucket.bits.takenCount
-    }
+  /// Takes out the oldest bucket, if it has waited for `cooldown`. O(buckets).
+  public mutating func popExpired(now: UInt64, cooldown: UInt64) -> CoolingBucket? {
+    guard hasExpired(now: now, cooldown: cooldown) else { return nil }
+    let bucket = buckets.removeFirst()
+    count -= bucket.bits.takenCount
+    return bucket
   }
 
   /// The lowest ordinal within `ranges` of the oldest bucket that has one. O(words).

@@ -123,6 +123,22 @@ extension PoolGeometry {
   private func leaf(_ wide: UInt128) -> TreeNode { leaf(ChunkIndex(Offset(wide: wide))) }
 }
 
+// MARK: - Names
+
+extension PoolGeometry {
+  /// `<subnet>-<unit>-<k>`, as in a store's keys: `0a010000-16-32-10`. O(1).
+  public var name: String {
+    "\(subnet.address.fixedWidthHex)-\(subnet.length)-\(unitPrefixLength)-\(chunkBits)"
+  }
+
+  /// `<pool>/<level>/<index>`, as in a store's keys, the index in hexadecimal as wide as the
+  /// family's addresses: `0a010000-16-32-10/0/0000002a`. O(1).
+  public func name(of node: TreeNode) -> String {
+    let digits = subnet.family.bitWidth / 4
+    return "\(name)/\(node.level)/\(node.index.offset.hex(digits: digits))"
+  }
+}
+
 // MARK: - Addresses
 
 extension PoolGeometry {
@@ -166,6 +182,19 @@ extension PoolGeometry {
     else { return nil }
     let last = first.offset.wide | .lowMask(unitPrefixLength - prefix.length)
     return OffsetRange(first.offset, Offset(wide: last))
+  }
+}
+
+extension PoolGeometry {
+  /// The ordinals of the units that have an address of `range`; `nil` if it is outside the subnet.
+  /// O(1).
+  public func ordinals(touching range: AddressRange) -> OffsetRange? {
+    let first = max(range.first, subnet.first)
+    let last = min(range.last, subnet.last)
+    guard first <= last, let low = ordinal(of: first), let high = ordinal(of: last) else {
+      return nil
+    }
+    return OffsetRange(low.offset, high.offset)
   }
 }
 

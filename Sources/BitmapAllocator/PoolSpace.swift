@@ -32,6 +32,15 @@ public struct PoolSpace: Hashable, Sendable {
       })
   }
 
+  /// All units of the subnet but those that one of `excluded` touches. O(excluded × log excluded).
+  public init(geometry: PoolGeometry, excluding excluded: [AddressRange]) {
+    let ranges = excluded.compactMap { range in
+      geometry.ordinals(touching: range)
+    }
+    let all = IntervalSet(geometry.allOrdinals)
+    self.init(geometry: geometry, allowed: all.subtracting(IntervalSet(ranges)))
+  }
+
   /// How much of a node may be handed out.
   public enum Coverage: Hashable, Sendable {
     /// Nothing: the search skips it.
