@@ -25,17 +25,17 @@ import Testing
     #expect(Set(ConformanceCheck.all.map(\.name)).count == ConformanceCheck.all.count)
   }
 
-  @Test(arguments: FaultyStore.Fault.allCases)
-  func noticesFaults(_ fault: FaultyStore.Fault) async throws {
+  @Test(arguments: WrongStore.Fault.allCases)
+  func noticesFaults(_ fault: WrongStore.Fault) async throws {
     let check = try #require(ConformanceCheck.all.first { $0.name == fault.noticedBy })
     await #expect(throws: ConformanceFailure.self) {
-      try await StoreConformance { _ in FaultyStore(fault) }.run(check)
+      try await StoreConformance { _ in WrongStore(fault) }.run(check)
     }
   }
 }
 
 /// A memory store with one fault.
-final class FaultyStore: AllocationStore {
+final class WrongStore: AllocationStore {
   enum Fault: String, Sendable, CaseIterable {
     case forgetsAbsentKeys, writesRegardless, writesSomeOfMany, blamesEverything, keepsRevisions
     case deletesRegardless, checksNothing, losesCursors, listsOneTooFew, tearsSnapshots
