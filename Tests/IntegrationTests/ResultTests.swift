@@ -57,7 +57,7 @@ struct DeclaredVersion: Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite(.needsConsul)
+@Suite(.needsConsul, .needsHostLocal)
 struct ResultTests {
   static let resolvConf = """
     # a comment

@@ -151,6 +151,7 @@ extension SkeletonError {
     ]
 }
 
+@Suite(.needsHostLocal)
 struct SkeletonTests {
   @Test(
     arguments: SkeletonError.environmentRows + SkeletonError.inputRows

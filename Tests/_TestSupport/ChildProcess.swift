@@ -157,11 +157,15 @@ package func readFile(_ path: String) throws -> [UInt8] {
 }
 
 package func writeFile(_ path: String, _ text: String) throws {
+  try writeFile(path, bytes: Array(text.utf8))
+}
+
+package func writeFile(_ path: String, bytes: [UInt8]) throws {
   let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
   guard descriptor >= 0 else { throw TestSupportError("cannot create \(path)", errno) }
   defer { close(descriptor) }
-  let count = write(descriptor, text, text.utf8.count)
-  guard count == text.utf8.count else { throw TestSupportError("cannot write \(path)", errno) }
+  let count = write(descriptor, bytes, bytes.count)
+  guard count == bytes.count else { throw TestSupportError("cannot write \(path)", errno) }
 }
 
 func withCStrings<Result>(

@@ -17,6 +17,8 @@ enum SharedConsul {
   private static let server = Task {
     var options = ConsulServer.Options()
     options.unixSocket = true
+    // So that a test can look at it while others run many processes.
+    options.configuration = "limits { http_max_conns_per_client = 4096 }"
     return try await ConsulServer.start(options)
   }
 
@@ -105,12 +107,5 @@ extension SharedConsul {
   fileprivate static func get(_ other: ConsulServer?) async throws -> ConsulServer {
     if let other { return other }
     return try await get()
-  }
-}
-
-extension Trait where Self == ConditionTrait {
-  /// The test needs a real Consul: it is skipped without one, and fails in CI.
-  static var needsConsul: Self {
-    .enabled(Comment(rawValue: ConsulBinary.reason)) { await ConsulBinary.isAvailable }
   }
 }

@@ -1,0 +1,126 @@
+// What the executable is to the system: what it links, what it reads, what it needs around it. The
+// release plugin (static, as scripts/build makes it) has to run on hosts with nothing but glibc.
+
+internal import FoundationEssentials
+internal import Glibc
+import TestSupport
+import Testing
+
+/// The plugin as a file.
+enum PluginFile {
+  /// The shared libraries that it names.
+  static func libraries() async throws -> Set<String> {
+    let ended = try await run(["readelf", "-d", Program.ours])
+    guard ended.exitStatus == 0 else { throw TestSupportError("readelf: \(ended)") }
+    let names = ended.output.split(separator: "\n").filter { $0.contains("(NEEDED)") }
+      .compactMap { $0.split(separator: "[").last?.split(separator: "]").first }
+    return Set(names.map(String.init))
+  }
+
+  /// Whether these bytes are in it.
+  static func contains(_ text: String) async throws -> Bool {
+    let ended = try await run(["grep", "-q", "-a", "-F", "-e", text, Program.ours])
+    return ended.exitStatus == 0
+  }
+
+  private static func run(_ command: [String]) async throws -> Execution.Ended {
+    var execution = Execution(command)
+    execution.environment = ["LC_ALL": "C"]
+    return try await execution.run()
+  }
+
+  /// Whether Swift is linked into it.
+  static var isStatic: Bool {
+    get async {
+      guard let libraries = try? await libraries() else { return false }
+      return !libraries.contains("libswiftCore.so")
+    }
+  }
+
+  static let staticReason: Comment =
+    "the plugin is not a release build: set CNI_IPAM_PLUGIN to what scripts/build prints"
+}
+
+@Suite(.needsConsul)
+struct ProcessFactsTests {
+  /// Foundation brings 40 MB of ICU. What is linked in statically shows by names that stripping
+  /// leaves: the ICU data's, and mangled names of Foundation (not of FoundationEssentials).
+  @Test func neitherFoundationNorICUIsLinked() async throws {
+    let libraries = try await PluginFile.libraries()
+    let forbidden = [
+      "libFoundation.so", "libFoundationInternationalization.so", "lib_FoundationICU.so",
+    ]
+    #expect(libraries.isDisjoint(with: forbidden), "\(libraries.sorted())")
+    #expect(!libraries.contains { $0.hasPrefix("libicu") }, "\(libraries.sorted())")
+    for name in ["icudt", "$s10Foundation", "_FoundationICU"] {
+      #expect(try await !PluginFile.contains(name), "\(name) is in the plugin")
+    }
+    #expect(try await PluginFile.contains("CNI_CONTAINERID"))
+  }
+
+  @Test(.enabled(PluginFile.staticReason) { await PluginFile.isStatic })
+  func theReleasePluginNeedsOnlyLibcAndLibm() async throws {
+    let libraries = try await PluginFile.libraries().filter { !$0.hasPrefix("ld-linux") }
+    #expect(libraries.isSubset(of: ["libc.so.6", "libm.so.6"]), "\(libraries.sorted())")
+  }
+
+  @Test(
+    .enabled(PluginFile.staticReason) { await PluginFile.isStatic },
+    .needsRoot)
+  func theReleasePluginRunsWhereThereIsOnlyGlibc() async throws {
+    let root = try TemporaryFolder()
+    let folders = ["/lib64", "/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib"]
+    for library in try await PluginFile.libraries() {
+      let found = folders.map { $0 + "/" + library }.first { access($0, R_OK) == 0 }
+      let path: String = try #require(found, "\(library) is nowhere")
+      let folder = library.hasPrefix("ld-linux-x86") ? "/lib64" : "/lib"
+      try FileManager.default.createDirectory(
+        atPath: root.path + folder, withIntermediateDirectories: true)
+      try writeFile(root.path + "\(folder)/\(library)", bytes: try readFile(path))
+    }
+    try writeFile(root.path + "/plugin", bytes: try readFile(Program.ours))
+    chmod(root.path + "/plugin", 0o755)
+
+    let configuration: JSON = [
+      "name": "net", "cniVersion": "1.0.0",
+      "ipam": [
+        "type": "host-local", "dataDir": "/networks", "stateDir": "/state",
+        "subnet": "10.7.0.0/24",
+      ],
+    ]
+    var execution = Execution(["/usr/sbin/chroot", root.path, "/plugin"])
+    execution.environment = Call("ADD", configuration).variables
+    execution.input = .text(configuration.text)
+    let answer = Answer(try await execution.run())
+    #expect(answer.addresses == ["10.7.0.2/24"], "\(answer)")
+  }
+
+  /// The environment of every call in these tests is CNI_* and nothing else; here are the commands
+  /// that reach a store.
+  @Test(arguments: StoreKind.allCases)
+  func runsWithNothingButCNIVariables(_ kind: StoreKind) async throws {
+    let network = try await TestNetwork(kind)
+    let configuration = network.configuration(["subnet": "10.7.0.0/24"], version: "1.1.0")
+    for command in ["STATUS", "ADD", "CHECK", "DEL"] {
+      let call = Call(command, configuration)
+      #expect(call.variables.keys.allSatisfy { $0.hasPrefix("CNI_") })
+      try await call.succeeds()
+    }
+  }
+
+  /// libcni leaves standard input as it is.
+  @Test func versionDoesNotReadStandardInput() async throws {
+    var call = Call("VERSION")
+    call.input = .keptOpen
+    let answer = try await call.run()
+    #expect(answer.succeeded && answer.json?["cniVersion"] == "1.1.0", "\(answer)")
+  }
+
+  /// A runtime that went away is no reason to end by a signal.
+  @Test func nobodyReadsTheOutput() async throws {
+    var execution = Execution(["/bin/sh", "-c", "exec 1>&- 2>&-; exec \"$0\"", Program.ours])
+    execution.environment = ["CNI_COMMAND": "VERSION"]
+    let ended = try await execution.run()
+    #expect(ended.exitStatus == 0, "\(ended)")
+  }
+}
