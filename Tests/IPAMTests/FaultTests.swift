@@ -62,6 +62,7 @@ import TestSupport
     let deadline = Surroundings.system.deadline(inMilliseconds: 20_000)
     await store.heal(deadline: deadline)
     try await world.expectSound("after the load, \(seed)")
+    #expect(memory.attachments == world.holding, "what exists is what is held, \(seed)")
     let clean = NetworkAllocator(
       store: memory, networkName: "net", definition: definition, node: Node(name: "n0"),
       surroundings: .system)
@@ -82,6 +83,7 @@ private final class World: Sendable {
   }
 
   var everything: Set<AttachmentKey> { names.withLock { $0 } }
+  var holding: Set<AttachmentKey> { holders.withLock { Set($0.values) } }
 
   func work(
     _ allocator: NetworkAllocator, node: String, worker: Int, seed: UInt64
@@ -93,8 +95,14 @@ private final class World: Sendable {
       if held.count < 2 || (held.count < 6 && Bool.random(using: &random)) {
         let key = AttachmentKey(node: node, container: "c\(worker)-\(step)", interface: "eth0")
         names.withLock { _ = $0.insert(key) }
-        let acquired = try await allocator.acquire(
-          AcquireRequest(attachment: key), deadline: deadline)
+        let isImpatient = Int.random(in: 0..<4, using: &random) == 0
+        let patience =
+          isImpatient ? Surroundings.system.deadline(inMilliseconds: 1) : deadline
+        guard let acquired = try await acquire(key, from: allocator, until: patience) else {
+          // As a runtime does: whatever became of the ADD, DEL leaves nothing and nothing comes later.
+          _ = try await allocator.release([key], deadline: deadline)
+          continue
+        }
         for holding in acquired.attachment.holdings {
           let before = holders.withLock { $0.updateValue(key, forKey: holding.address) }
           #expect(before == nil, "\(holding.address) is held by two")
@@ -114,12 +122,34 @@ private final class World: Sendable {
     }
   }
 
+  /// Nil if it took too long.
+  private func acquire(
+    _ key: AttachmentKey, from allocator: NetworkAllocator, until deadline: Deadline
+  ) async throws -> Acquired? {
+    do {
+      return try await allocator.acquire(AcquireRequest(attachment: key), deadline: deadline)
+    } catch AllocationError.outcomeUnknown, AllocationError.deadlineExceeded {
+      return nil
+    } catch AllocationError.store(let error) where error.kind == .unavailable {
+      return nil
+    }
+  }
+
   func expectSound(_ moment: String) async throws {
     guard case .definition(let definition)? = memory.entries[.definition]?.value else { return }
     let auditor = try Auditor(of: memory, definition: definition)
     let findings = try await auditor.findings(
       deadline: Surroundings.system.deadline(inMilliseconds: 20_000))
     #expect(findings == [], "\(moment)")
+  }
+}
+
+extension MemoryStore {
+  fileprivate var attachments: Set<AttachmentKey> {
+    Set(
+      entries.keys.compactMap { key in
+        if case .attachment(let name) = key { name } else { nil }
+      })
   }
 }
 

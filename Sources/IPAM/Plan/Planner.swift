@@ -99,7 +99,7 @@ struct Planner: Sendable {
     let time = configuration.surroundings.monotonic()
     if doubt != nil { return nextInDoubt(time) }
     expire(time)
-    if !isGathering { admit() }
+    if !isGathering || batch.isEmpty { admit() }
     guard !batch.isEmpty else { return .idle }
     if let creation = creationOfDefinition() { return send(creation, grants: []) }
 
@@ -155,6 +155,7 @@ struct Planner: Sendable {
   }
 
   private mutating func admit() {
+    isGathering = false
     guard !queue.isEmpty else { return }
     if batch.isEmpty { view.beginRound() }
     batch += queue
