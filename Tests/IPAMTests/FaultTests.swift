@@ -96,8 +96,7 @@ private final class World: Sendable {
         let key = AttachmentKey(node: node, container: "c\(worker)-\(step)", interface: "eth0")
         names.withLock { _ = $0.insert(key) }
         let isImpatient = Int.random(in: 0..<4, using: &random) == 0
-        let patience =
-          isImpatient ? Surroundings.system.deadline(inMilliseconds: 1) : deadline
+        let patience = isImpatient ? moment(in: 20_000...600_000, &random) : deadline
         guard let acquired = try await acquire(key, from: allocator, until: patience) else {
           // As a runtime does: whatever became of the ADD, DEL leaves nothing and nothing comes later.
           _ = try await allocator.release([key], deadline: deadline)
@@ -120,6 +119,14 @@ private final class World: Sendable {
         #expect(Set(released?.holdings.map(\.address) ?? mine) == Set(mine))
       }
     }
+  }
+
+  /// A deadline this many nanoseconds ahead: about as long as a commit takes here.
+  private func moment(
+    in range: ClosedRange<UInt64>, _ random: inout SeededGenerator
+  ) -> Deadline {
+    Deadline(
+      nanoseconds: Surroundings.system.monotonic() + UInt64.random(in: range, using: &random))
   }
 
   /// Nil if it took too long.
