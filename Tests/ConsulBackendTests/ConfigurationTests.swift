@@ -14,7 +14,7 @@ private func configuration(
 }
 
 private func token(_ configuration: ConsulConfiguration) throws -> String? {
-  try configuration.credentials.headers().first { $0.name == "X-Consul-Token" }?.value
+  try configuration.credentials.resolve().headers.first { $0.0 == "X-Consul-Token" }?.1
 }
 
 @Suite struct ConfigurationTests {
@@ -97,9 +97,11 @@ private func token(_ configuration: ConsulConfiguration) throws -> String? {
   }
 
   @Test func basicAuthentication() throws {
-    let headers = try configuration(["CONSUL_HTTP_AUTH": "user:pass"]).credentials.headers()
-    #expect(headers.map(\.name) == ["Authorization"])
-    #expect(headers.map(\.value) == ["Basic dXNlcjpwYXNz"])
+    let environment = ["CONSUL_HTTP_AUTH": "user:pass"]
+    let (headers, secrets) = try configuration(environment).credentials.resolve()
+    #expect(headers.map(\.0) == ["Authorization"])
+    #expect(headers.map(\.1) == ["Basic dXNlcjpwYXNz"])
+    #expect(secrets == ["dXNlcjpwYXNz", "user:pass"])
   }
 
   @Test(arguments: [
@@ -140,6 +142,7 @@ private func token(_ configuration: ConsulConfiguration) throws -> String? {
     #expect(setting([:]) { $0.certFile = "/c" } == "cert_file")
     #expect(setting(["CONSUL_CLIENT_KEY": "/k"]) { _ in } == "CONSUL_CLIENT_KEY")
     #expect(setting([:]) { $0.timeout = .zero } == "timeout")
+    #expect(setting([:]) { $0.timeout = .seconds(86_401) } == "timeout")
     #expect(setting(["CONSUL_HTTP_SSL": "yes"]) { _ in } == "CONSUL_HTTP_SSL")
     #expect(setting(["CONSUL_HTTP_SSL_VERIFY": "no"]) { _ in } == "CONSUL_HTTP_SSL_VERIFY")
     #expect(setting(["CONSUL_HTTP_ADDR": "x:y"]) { _ in } == "CONSUL_HTTP_ADDR")

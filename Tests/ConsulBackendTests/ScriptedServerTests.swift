@@ -135,6 +135,17 @@ private let commit: [TransactionOperation] = [.cas(key: "k", value: [1], index: 
     #expect(server.requests.isEmpty && client.counters.requests == 1)
   }
 
+  @Test func aHandshakeThatNeverComes() async throws {
+    let server = try ScriptedServer { $0.waitForClose() }
+    var limits = ConsulLimits()
+    limits.connect = .milliseconds(300)
+    let client = try makeClient("https://\(server.address)", limits: limits)
+    for attempts in 1...4 {
+      #expect(await client.transaction(commit).failure == .notApplied(.timedOut(.connect)))
+      #expect(server.connections == attempts)
+    }
+  }
+
   /// The one connection is busy until its own time is over; who waits for it was never sent.
   @Test func waitingForAConnectionIsNotSending() async throws {
     let server = try ScriptedServer { $0.waitForClose() }
@@ -170,8 +181,7 @@ private let commit: [TransactionOperation] = [.cas(key: "k", value: [1], index: 
     let task = Task { await client.transaction(commit) }
     while client.counters.requests == 0 { await Task.yield() }
     await client.shutdown()
-    let isUnknown = if case .unknown? = await task.value.failure { true } else { false }
-    #expect(isUnknown)
+    #expect(await task.value.failure == .unknown(.clientClosed))
     #expect(await client.transaction(commit).failure == .notApplied(.clientClosed))
   }
 }

@@ -20,18 +20,18 @@ enum Base64 {
 
   static func append(_ bytes: [UInt8], to text: inout [UInt8]) {
     let alphabet = alphabet
-    text.reserveCapacity(text.count + (bytes.count + 2) / 3 * 4)
-    var index = 0
-    while index < bytes.count {
-      let left = bytes.count - index
-      let second = left > 1 ? bytes[index + 1] : 0
-      let third = left > 2 ? bytes[index + 2] : 0
-      let group = UInt32(bytes[index]) << 16 | UInt32(second) << 8 | UInt32(third)
-      text.append(alphabet[Int(group >> 18)])
-      text.append(alphabet[Int(group >> 12 & 63)])
-      text.append(left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="))
-      text.append(left > 2 ? alphabet[Int(group & 63)] : UInt8(ascii: "="))
-      index += 3
+    var output = text.count
+    text.append(contentsOf: repeatElement(UInt8(ascii: "="), count: (bytes.count + 2) / 3 * 4))
+    for start in stride(from: 0, to: bytes.count, by: 3) {
+      let left = bytes.count - start
+      let second = left > 1 ? bytes[start + 1] : 0
+      let third = left > 2 ? bytes[start + 2] : 0
+      let group = Int(bytes[start]) << 16 | Int(second) << 8 | Int(third)
+      text[output] = alphabet[group >> 18]
+      text[output + 1] = alphabet[group >> 12 & 63]
+      if left > 1 { text[output + 2] = alphabet[group >> 6 & 63] }
+      if left > 2 { text[output + 3] = alphabet[group & 63] }
+      output += 4
     }
   }
 

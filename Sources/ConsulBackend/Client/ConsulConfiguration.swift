@@ -34,7 +34,7 @@ public struct ConsulSettings: Sendable {
   public var partition: String?
   /// Datacenter to forward requests to; without one, the agent's own.
   public var datacenter: String?
-  /// How long an operation may take in all.
+  /// How long an operation may take in all, at most a day.
   public var timeout: Duration?
 
   /// All fields unset: everything comes from the environment and the defaults.
@@ -75,8 +75,9 @@ public struct ConsulConfiguration: Sendable, CustomStringConvertible {
     partition = settings.partition ?? environment["CONSUL_PARTITION"]
     datacenter = settings.datacenter
     timeout = settings.timeout ?? .seconds(30)
-    guard timeout > .zero else {
-      throw ConsulConfigurationError(setting: "timeout", problem: "must be more than nothing")
+    guard timeout > .zero, timeout <= .seconds(86_400) else {
+      throw ConsulConfigurationError(
+        setting: "timeout", problem: "must be more than nothing and at most a day")
     }
   }
 

@@ -37,16 +37,22 @@ struct ConsulCredentials: Sendable {
     basic = environment["CONSUL_HTTP_AUTH"].map { ConsulSecret($0.contains(":") ? $0 : $0 + ":") }
   }
 
-  /// The request headers; reads the token file.
-  func headers() throws(ConsulConfigurationError) -> [(name: String, value: String)] {
-    var headers: [(name: String, value: String)] = []
+  /// The request headers, and what must never be shown; reads the token file.
+  func resolve() throws(ConsulConfigurationError) -> (
+    headers: [(String, String)], secrets: [String]
+  ) {
+    var headers: [(String, String)] = []
+    var secrets: [String] = []
     if let token = try readToken() {
       headers.append(("X-Consul-Token", token))
+      secrets.append(token)
     }
     if let basic {
-      headers.append(("Authorization", "Basic " + Base64.encode(Array(basic.value.utf8))))
+      let encoded = Base64.encode(Array(basic.value.utf8))
+      headers.append(("Authorization", "Basic \(encoded)"))
+      secrets += [encoded, basic.value]
     }
-    return headers
+    return (headers, secrets)
   }
 
   private func readToken() throws(ConsulConfigurationError) -> String? {

@@ -57,6 +57,11 @@ final class HTTPConnection: ChannelInboundHandler {
     context?.close(promise: nil)
   }
 
+  func shutDown() {
+    if case .busy(let exchange) = state { exchange.abort(.clientClosed) }
+    close()
+  }
+
   // MARK: The exchange
 
   func start(_ exchange: HTTPExchange) {

@@ -30,9 +30,10 @@ final class HTTPPool {
   private let bound: Int
   private let connector: HTTPConnector
   private let counters: SharedCounters
+  /// Every connection that was made and is not closed, and of these the idle ones by last use.
+  private var open: [ObjectIdentifier: HTTPConnection] = [:]
   private var idle: [HTTPConnection] = []
   private var waiting: [HTTPExchange] = []
-  private var open = 0
   private var connecting = 0
   private var isClosed = false
 
@@ -63,13 +64,13 @@ final class HTTPPool {
   }
 
   private func connectIfNeeded() {
-    while !isClosed, connecting < waiting.count, open + connecting < bound {
+    while !isClosed, connecting < waiting.count, open.count + connecting < bound {
       connecting += 1
       connector.connect(for: self) { [self] result in
         connecting -= 1
         switch result {
         case .success(let connection):
-          open += 1
+          open[ObjectIdentifier(connection)] = connection
           counters.update { $0.connections += 1 }
           if isClosed { connection.close() } else { becameIdle(connection) }
         case .failure(let failure):
@@ -91,13 +92,14 @@ final class HTTPPool {
   }
 
   func didClose(_ connection: HTTPConnection) {
-    open -= 1
+    open[ObjectIdentifier(connection)] = nil
     idle.removeAll { $0 === connection }
     connectIfNeeded()
   }
 
   /// `exchange` ended without a reply on `connection`, unless a new connection mends it.
   func failed(_ exchange: HTTPExchange, on connection: HTTPConnection, _ failure: HTTPFailure) {
+    guard !exchange.isFinished else { return }
     let mayRepeat = !failure.wasSent || exchange.request.isRead
     let wasStale = [.closedBeforeRequest, .closedWithoutReply].contains(failure.reason)
     guard mayRepeat, wasStale, connection.wasUsed, !exchange.wasRetried, !isClosed else {
@@ -110,14 +112,11 @@ final class HTTPPool {
     submit(exchange)
   }
 
+  /// Ends everything, now and for later.
   func shutDown() {
     isClosed = true
-    let (waiting, idle) = (waiting, idle)
-    (self.waiting, self.idle) = ([], [])
-    for exchange in waiting {
-      exchange.finish(.failure(.init(reason: .clientClosed, wasSent: false)))
-    }
-    for connection in idle { connection.close() }
+    for exchange in waiting { exchange.abort(.clientClosed) }
+    for connection in Array(open.values) { connection.shutDown() }
   }
 
   // MARK: Counters

@@ -14,16 +14,16 @@ final class HTTPTransport: Sendable {
     let secrets: [String]
   }
 
-  private enum State: Sendable {
-    case new
-    case running(Running)
-    case closed
+  private struct State: Sendable {
+    /// `nil` until the first request.
+    var running: Running?
+    var isClosed = false
   }
 
   let counters = SharedCounters()
   private let configuration: ConsulConfiguration
   private let limits: ConsulLimits
-  private let state = Mutex(State.new)
+  private let state = Mutex(State())
 
   init(_ configuration: ConsulConfiguration, limits: ConsulLimits) {
     self.configuration = configuration
@@ -31,9 +31,7 @@ final class HTTPTransport: Sendable {
   }
 
   deinit {
-    state.withLock {
-      if case .running(let running) = $0 { running.group.shutdownGracefully { _ in } }
-    }
+    state.withLock { $0.running?.group.shutdownGracefully { _ in } }
   }
 
   /// Sends `request` and waits for the reply, whatever its status, until `deadline`.
@@ -41,12 +39,12 @@ final class HTTPTransport: Sendable {
     _ request: HTTPRequest, deadline: ContinuousClock.Instant
   ) async throws(ConsulError) -> HTTPResponse {
     let running = try start()
+    // NIO counts nanoseconds in 64 bits; a day is forever here.
+    let timeLeft = TimeAmount(min(deadline - .now, .seconds(86_400)))
     let loop = running.group.any()
     let reply = loop.makePromise(of: HTTPResponse.self)
     let exchange = NIOLoopBoundBox.makeBoxSendingValue(
-      HTTPExchange(
-        request, deadline: .now() + TimeAmount(deadline - .now), reply: reply),
-      eventLoop: loop)
+      HTTPExchange(request, deadline: .now() + timeLeft, reply: reply), eventLoop: loop)
     do {
       return try await withTaskCancellationHandler {
         loop.execute { running.pool.value.submit(exchange.value) }
@@ -58,7 +56,7 @@ final class HTTPTransport: Sendable {
       let fault = ConsulFault(failure, endpoint: configuration.endpoint)
       throw failure.wasSent ? .unknown(fault) : .notApplied(fault)
     } catch {
-      // The event loop is gone.
+      // A promise of ours fails with nothing else; if it does, nothing is known.
       let failure = HTTPFailure(reason: .clientClosed, wasSent: true, detail: "\(error)")
       throw .unknown(ConsulFault(failure, endpoint: configuration.endpoint))
     }
@@ -66,21 +64,19 @@ final class HTTPTransport: Sendable {
 
   private func start() throws(ConsulError) -> Running {
     let result = state.withLock { state -> Result<Running, ConsulError> in
-      switch state {
-      case .running(let running): return .success(running)
-      case .closed:
+      if state.isClosed {
         let failure = HTTPFailure(reason: .clientClosed, wasSent: false)
         return .failure(.notApplied(ConsulFault(failure, endpoint: configuration.endpoint)))
-      case .new:
-        do throws(ConsulConfigurationError) {
-          let running = try makeRunning()
-          state = .running(running)
-          return .success(running)
-        } catch {
-          let text = "cannot speak to Consul: \(error)"
-          return .failure(
-            .refused(.init(reason: .configuration, operation: nil, description: text)))
-        }
+      }
+      if let running = state.running { return .success(running) }
+      do throws(ConsulConfigurationError) {
+        let running = try makeRunning()
+        state.running = running
+        return .success(running)
+      } catch {
+        let text = "cannot speak to Consul: \(error)"
+        return .failure(
+          .refused(.init(reason: .configuration, operation: nil, description: text)))
       }
     }
     return try result.get()
@@ -88,39 +84,38 @@ final class HTTPTransport: Sendable {
 
   private func makeRunning() throws(ConsulConfigurationError) -> Running {
     let endpoint = configuration.endpoint
-    let credentials = try configuration.credentials.headers()
+    let credentials = try configuration.credentials.resolve()
     var tls: TLSContext?
     if endpoint.usesTLS, case .tcp(let host, _) = endpoint.place {
       tls = try TLSContext(configuration.tls, host: host)
     }
     var headers = HTTPHeaders([("Host", endpoint.authority), ("User-Agent", "cni-ipam-consul")])
-    headers.add(contentsOf: credentials.map { ($0.name, $0.value) })
+    headers.add(contentsOf: credentials.headers)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let connector = HTTPConnector(
       endpoint: endpoint, tls: tls, limits: limits, loop: group.any())
     let pool = HTTPPool(connector, headers: headers, counters: counters)
     return Running(
       group: group, pool: .makeBoxSendingValue(pool, eventLoop: group.any()),
-      secrets: credentials.map(\.value))
+      secrets: credentials.secrets)
   }
 
   /// `text` without the secrets that a server may have echoed.
   func redact(_ text: String) -> String {
     state.withLock { state in
-      guard case .running(let running) = state else { return text }
-      return running.secrets.reduce(text) { $0.replacing($1, with: "<secret>") }
+      state.running?.secrets.reduce(text) { $0.replacing($1, with: "<secret>") } ?? text
     }
   }
 
-  /// Closes every connection and ends the thread; what is under way fails.
+  /// Closes every connection; what is under way or comes later fails. The thread goes with this
+  /// object, which every call under way holds: so none can find the event loop gone.
   func shutdown() async {
     let before = state.withLock { state in
-      defer { state = .closed }
+      defer { state.isClosed = true }
       return state
     }
-    guard case .running(let running) = before else { return }
-    running.group.any().execute { running.pool.value.shutDown() }
-    try? await running.group.shutdownGracefully()
+    guard let running = before.running else { return }
+    try? await running.group.any().submit { running.pool.value.shutDown() }.get()
   }
 }
 
