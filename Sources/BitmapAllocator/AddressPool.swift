@@ -116,11 +116,7 @@ extension AddressPool {
   /// Takes up to `count` free addresses, whole words at a time; fewer if no more are free.
   /// O(words + count).
   public mutating func acquire(count: Int, now: UInt64 = 0) -> [IPAddress] {
-    let core = uniqueCore()
-    let limit = core.pointee.roomFor(count)
-    return [IPAddress](unsafeUninitializedCapacity: limit) { buffer, taken in
-      taken = core.pointee.acquire(count: limit, now: now, into: buffer)
-    }
+    uniqueCore().pointee.acquire(upTo: count, now: now)
   }
 }
 
@@ -178,7 +174,7 @@ extension AddressPool {
   /// acquire comes by, or `expire` does. O(1).
   public var cooling: ExactCount { ExactCount(UInt64(core.pointee.coolingCount)) }
   /// The number of free units: `capacity` − `used` − `cooling`. O(intervals).
-  public var free: ExactCount { capacity - used - cooling }
+  public var free: ExactCount { core.pointee.free }
 
   /// The bytes of memory that the chunks and their table take. O(chunks).
   public var memoryFootprint: Int { core.pointee.table.allocatedBytes }

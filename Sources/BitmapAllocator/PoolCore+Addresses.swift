@@ -32,15 +32,18 @@ extension PoolCore {
     return unitShift == 0 ? distance : Offset(wide: distance.wide.shiftedRight(unitShift))
   }
 
-  /// How many addresses to make room for. Exact numbers only where they save memory. O(levels).
-  func roomFor(_ count: Int) -> Int {
-    guard count > 1 << 12 else { return max(0, count) }
-    let left = (capacity - used).uint64 ?? .max
-    return Int(min(UInt64(count), left))
+  /// Takes up to `count` units: their first addresses. O(words + count).
+  mutating func acquire(upTo count: Int, now: UInt64) -> [IPAddress] {
+    // Exact numbers only where they save memory.
+    var room = max(0, count)
+    if room > 1 << 12, let left = (capacity - used).uint64 { room = Int(min(UInt64(room), left)) }
+    return [IPAddress](unsafeUninitializedCapacity: room) { buffer, taken in
+      taken = acquire(count: room, now: now, into: buffer)
+    }
   }
 
   /// Takes up to `count` units and writes their first addresses into `buffer`. O(words + count).
-  mutating func acquire(
+  private mutating func acquire(
     count: Int, now: UInt64, into buffer: UnsafeMutableBufferPointer<IPAddress>
   ) -> Int {
     guard var next = buffer.baseAddress else { return 0 }

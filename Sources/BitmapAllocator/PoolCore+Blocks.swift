@@ -60,7 +60,9 @@ extension PoolCore {
   /// Gives the block of 2^`order` ordinals at `first`, which is aligned, back; `false`, with nothing
   /// done, if one of them is not held. What is larger than a chunk does not cool. O(words) up to a
   /// chunk, O(chunks) above.
-  mutating func releaseBlock(_ first: Offset, order: Int, now: UInt64) -> Bool {
+  mutating func releaseBlock(
+    _ first: Offset, order: Int, now: UInt64, cools: Bool = true
+  ) -> Bool {
     let range = OffsetRange(first, Offset(wide: first.wide | .lowMask(order)))
     guard space.allowed.contains(range) else { return false }
     let (node, bits) = place(first, order: order)
@@ -68,7 +70,7 @@ extension PoolCore {
     guard let found = existing ?? split(to: node) else { return false }
     let isReleased =
       node.level == 0
-      ? release(bits, of: found, now: now) : release(bits, above: range, of: found)
+      ? release(bits, of: found, now: now, cools: cools) : release(bits, above: range, of: found)
     guard isReleased else { return false }
     unmark(found)
     reviveCurrent()
@@ -76,12 +78,12 @@ extension PoolCore {
   }
 
   private mutating func release(
-    _ bits: ClosedRange<Int>, of leaf: PoolNode, now: UInt64
+    _ bits: ClosedRange<Int>, of leaf: PoolNode, now: UInt64, cools: Bool
   ) -> Bool {
     if cooldown != 0 { expire(leaf, now: now) }
     guard leaf.words.isAllTaken(bits), leaf.cooling.oldest(in: [bits]) == nil else { return false }
     heldCount -= bits.count
-    guard cooldown != 0 else {
+    guard cools, cooldown != 0 else {
       leaf.words.freeAll(bits)
       return true
     }
@@ -162,5 +164,6 @@ extension PoolCore {
     let leaf = geometry.leaf(ChunkIndex(index))
     current = split(to: leaf) ?? make(leaf)
     lostCurrent = nil
+    closeUseless()
   }
 }

@@ -15,6 +15,9 @@ extension PoolCore {
     }
   }
 
+  /// The ordinals that are free.
+  var free: ExactCount { capacity - used - ExactCount(UInt64(coolingCount)) }
+
   /// The maximal intervals of held ordinals, in order.
   func heldIntervals() -> IntervalSet {
     var parts: [OffsetRange] = []

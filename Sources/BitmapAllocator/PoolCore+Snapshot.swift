@@ -127,8 +127,19 @@ extension PoolCore {
     }
   }
 
+  /// Takes what another pool holds and has cooling, as far as it may be used here.
+  mutating func adopt(_ held: [OffsetRange], _ cooling: [TreeNode: CoolingBuckets]) {
+    for range in held where !acquireAll(range) {
+      preconditionFailure("what another pool of the same space holds is free here")
+    }
+    for (leaf, buckets) in cooling {
+      for bucket in buckets.buckets { adopt(bucket, in: leaf) }
+    }
+  }
+
   /// Makes free ordinals of a leaf cool, as another pool has them.
   mutating func adopt(_ bucket: CoolingBucket, in leaf: TreeNode) {
+    guard space.coverage(of: leaf) != .none else { return }
     let node = make(leaf)
     var bits = bucket.bits
     bits.formIntersection(ChunkBitmap(chunkBits: geometry.chunkBits) { node.words.words[$0] })

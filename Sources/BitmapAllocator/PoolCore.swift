@@ -52,6 +52,7 @@ struct PoolCore: ~Copyable {
     self.wholeCounts = [UInt64](repeating: 0, count: space.geometry.rootLevel + 1)
     self.current = PoolNode(space.geometry.leaf(ChunkIndex(first)), of: space)
     table.insert(current)
+    closeUseless()
   }
 
   init(copying other: borrowing PoolCore) {
@@ -71,6 +72,12 @@ struct PoolCore: ~Copyable {
       preconditionFailure("the current leaf is in the table")
     }
     current = copy
+  }
+
+  /// Where nothing may be used, the current leaf is marked from the start: its bit above is not
+  /// free and never will be.
+  mutating func closeUseless() {
+    if space.allowed.isEmpty, parent(of: current) != nil { current.isMarked = true }
   }
 
   // MARK: - Any ordinal

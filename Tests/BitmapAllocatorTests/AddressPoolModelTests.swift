@@ -62,14 +62,41 @@ struct PoolModel {
   }
 }
 
+/// What both kinds of pools can do.
+protocol PoolUnderTest {
+  init(space: PoolSpace, cooldown: UInt64, cooling: TreeSearch.CoolingRule)
+  mutating func acquire(now: UInt64) -> IPAddress?
+  mutating func acquire(count: Int, now: UInt64) -> [IPAddress]
+  mutating func acquire(_ address: IPAddress, now: UInt64) -> Bool
+  mutating func release(_ address: IPAddress, now: UInt64) -> Bool
+  mutating func acquirePrefix(length: Int, now: UInt64) -> Prefix?
+  mutating func acquire(_ prefix: Prefix, now: UInt64) -> Bool
+  mutating func release(_ prefix: Prefix, now: UInt64) -> Bool
+  func contains(_ address: IPAddress) -> Bool
+  var capacity: ExactCount { get }
+  var used: ExactCount { get }
+  var cooling: ExactCount { get }
+  var free: ExactCount { get }
+  func copy() -> AddressPool
+  init(_ pool: AddressPool)
+  func _checkInvariants()
+}
+
+extension AddressPool: PoolUnderTest {
+  func copy() -> AddressPool { self }
+  init(_ pool: AddressPool) { self = pool }
+}
+
+extension ConcurrentAddressPool: PoolUnderTest {}
+
 /// One run: a pool, its model, and the weights of the events.
-struct PoolRun {
+struct PoolRun<Pool: PoolUnderTest> {
   let seed: TestSeed
   var random: SeededGenerator
   let bits: Int
   let space: PoolSpace
   let rule: TreeSearch.CoolingRule
-  var pool: AddressPool
+  var pool: Pool
   var model: PoolModel
   let weights: [Double]
 
@@ -87,6 +114,7 @@ struct PoolRun {
       PoolGeometry(subnet: subnet, unitPrefixLength: unit, chunkBits: k))
     var allowed = IntervalSet(geometry.allOrdinals)
     let last = UInt64(1) << UInt64(bits) - 1
+    if Int.random(in: 0..<20, using: &random) == 0 { allowed = IntervalSet() }
     for _ in 0..<Int.random(in: 0...3, using: &random) where bits > 2 {
       let first = UInt64.random(in: 0...last, using: &random)
       let end = min(last, first + UInt64.random(in: 0...last / 8, using: &random))
@@ -96,7 +124,7 @@ struct PoolRun {
     self.bits = bits
     space = PoolSpace(geometry: geometry, allowed: allowed)
     rule = Bool.random(using: &random) ? .strict : .borrow
-    pool = AddressPool(space: space, cooldown: cooldown, cooling: rule)
+    pool = Pool(space: space, cooldown: cooldown, cooling: rule)
     model = PoolModel(
       allowed: Set(allowed.intervals.flatMap { $0.first.low...$0.last.low }), cooldown: cooldown)
     weights = (0..<11).map { _ in Double.random(in: 0...1, using: &random) }
@@ -223,25 +251,27 @@ struct PoolRun {
 
   /// Goes on with the pool as it comes back from bytes.
   mutating func restore() throws {
-    let snapshot = try PoolSnapshot(bytes: pool.snapshot(incarnation: 5).bytes)
+    let copy = pool.copy()
+    let snapshot = try PoolSnapshot(bytes: copy.snapshot(incarnation: 5).bytes)
     let restored = try AddressPool(
       restoring: snapshot, space: space, cooldown: model.cooldown, cooling: rule)
-    #expect(restored == pool, comment)
-    pool = restored
+    #expect(restored == copy, comment)
+    pool = Pool(restored)
+    #expect(pool.copy() == copy, comment)
   }
 
   /// A change of a copy leaves the other as it was; goes on with either.
   mutating func changeCopy() throws {
-    var copy = pool
-    let before = pool.snapshot()
+    let original = pool.copy()
+    let before = original.snapshot()
+    var copy = original
     _ = copy.acquire(now: model.now)
     for address in copy.acquire(count: 3, now: model.now) { copy.release(address) }
     copy._checkInvariants()
-    #expect(pool.snapshot() == before, comment)
-    var other = pool
-    if let address = other.acquire(now: model.now) {
-      model.take(try ordinal(address))
-      pool = other
+    #expect(original.snapshot() == before, comment)
+    if let address = copy.acquire(now: model.now) {
+      #expect(copy != original, comment)
+      copy.release(address)
     }
   }
 
@@ -256,12 +286,12 @@ struct PoolRun {
   }
 
   func checkWhole() throws {
-    let ranges = try pool.heldRanges.map { range in
+    let ranges = try pool.copy().heldRanges.map { range in
       try ordinal(range.first)...(try ordinal(range.last))
     }
     #expect(ranges == model.heldRanges, comment)
     guard model.cooldown == 0 else { return }
-    let order = pool.largestFreePrefix.map { space.geometry.unitPrefixLength - $0.length }
+    let order = pool.copy().largestFreePrefix.map { space.geometry.unitPrefixLength - $0.length }
     #expect(order == model.largestFreeOrder(bits: bits), comment)
   }
 
@@ -282,7 +312,15 @@ struct PoolRun {
 
 @Suite struct AddressPoolModelTests {
   @Test(arguments: 0..<150) func agreesWithTheModel(round: UInt64) throws {
-    var run = try PoolRun(seed: TestSeed(), round: round)
+    try run(AddressPool.self, round)
+  }
+
+  @Test(arguments: 0..<100) func sharedPoolAgreesWithTheModel(round: UInt64) throws {
+    try run(ConcurrentAddressPool.self, round)
+  }
+
+  private func run<Pool: PoolUnderTest>(_: Pool.Type, _ round: UInt64) throws {
+    var run = try PoolRun<Pool>(seed: TestSeed(), round: round)
     for _ in 0..<120 {
       try run.event()
       run.check()

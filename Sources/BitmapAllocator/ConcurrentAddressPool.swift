@@ -1,0 +1,185 @@
+// A pool for several threads: the ordinals are cut into up to 64 equal parts, each a PoolCore of
+// its own under a lock of its own, all over the same geometry.
+//
+//   ordinal >> shift - base      the part
+//   open   …1 0 1                one word; bit clear => that part has nothing free
+//
+// A thread begins in the part of its number, so that threads meet only where parts run out. `open`
+// is the tree's rule once more, but exact: a bit is changed only under the part's lock, so that one
+// load that shows zero proves that nothing was free at that moment.
+
+internal import AddressSpace
+internal import Synchronization
+
+/// A pool of addresses or delegated prefixes that any number of threads may use at once.
+///
+/// The same operations as `AddressPool`, but a reference: nothing is `mutating`. An operation on
+/// one unit takes one lock for a few nanoseconds; those on the whole pool take all locks, in order,
+/// and so see one moment.
+// Sendable by proof: a part's core is touched only in `locked(_:_:)` and `allLocked(_:)`, under the
+// part's lock, and in init and deinit, when nobody else has the pool. The rest never changes or is
+// atomic.
+public final class ConcurrentAddressPool: @unchecked Sendable {
+  /// What may be handed out.
+  public let space: PoolSpace
+  let parts: UnsafeMutablePointer<Part>
+  let partCount: Int
+  /// A part has 2^`shift` ordinals.
+  let shift: Int
+  /// The first part is the one of this number.
+  private let base: UInt128
+  /// A bit for each part that may have something free.
+  private let open: Atomic<UInt64>
+
+  struct Part: ~Copyable {
+    let lock = Mutex<Void>(())
+    var core: PoolCore
+    /// Whether the part's bit in `open` is clear.
+    var isClosed = false
+    /// Two threads' parts share no cache line.
+    let padding: (UInt128, UInt128, UInt128, UInt128, UInt128, UInt128, UInt128, UInt128) =
+      (0, 0, 0, 0, 0, 0, 0, 0)
+
+    init(core: consuming PoolCore) { self.core = core }
+  }
+
+  /// A pool of what `space` allows; the parameters are those of `AddressPool`.
+  /// O(intervals × log intervals).
+  public init(
+    space: PoolSpace, cooldown: UInt64 = 0, cooling: TreeSearch.CoolingRule = .borrow
+  ) {
+    let first = space.allowed.intervals.first?.first.wide ?? 0
+    let last = space.allowed.intervals.last?.last.wide ?? 0
+    // At least a word of ordinals in a part, and as many parts as one word has bits.
+    var shift = 6
+    while last.shiftedRight(shift) - first.shiftedRight(shift) >= 64 { shift += 1 }
+    let base = first.shiftedRight(shift)
+    let partCount = Int(last.shiftedRight(shift) - base) + 1
+    self.space = space
+    self.shift = shift
+    self.base = base
+    self.partCount = partCount
+    parts = .allocate(capacity: partCount)
+    open = Atomic(~0 >> UInt64(64 - partCount))
+    for index in 0..<partCount {
+      let own = IntervalSet(range(ofPart: index)).intersection(space.allowed)
+      let part = PoolSpace(geometry: space.geometry, allowed: own)
+      let core = PoolCore(space: part, cooldown: cooldown, rule: cooling)
+      (parts + index).initialize(to: Part(core: core))
+    }
+  }
+
+  /// A pool that holds what `pool` holds and has cooling what it has.
+  /// O(runs × levels + blocks larger than a chunk × chunks).
+  public convenience init(_ pool: AddressPool) {
+    let core = pool.core
+    self.init(space: pool.space, cooldown: core.pointee.cooldown, cooling: core.pointee.rule)
+    let held = core.pointee.heldIntervals()
+    let cooling = core.pointee.coolingLeaves()
+    for index in 0..<partCount {
+      parts[index].core.adopt(held.intersection(with: range(ofPart: index)), cooling)
+    }
+  }
+
+  deinit {
+    parts.deinitialize(count: partCount)
+    parts.deallocate()
+  }
+
+  func range(ofPart index: Int) -> OffsetRange {
+    let first = (base + UInt128(UInt(index))).shiftedLeft(shift)
+    let last = min(first | .lowMask(shift), space.geometry.lastWide)
+    return OffsetRange(Offset(wide: first), Offset(wide: last))
+  }
+
+  func part(of ordinal: Offset) -> Int? {
+    let number = ordinal.wide.shiftedRight(shift)
+    guard number >= base, number - base < UInt128(UInt(partCount)) else { return nil }
+    return Int(truncatingIfNeeded: number - base)
+  }
+}
+
+// MARK: - Locks
+
+extension ConcurrentAddressPool {
+  /// Runs `body` on a part's core under its lock.
+  func locked<Result: Sendable>(_ index: Int, _ body: (inout PoolCore) -> Result) -> Result {
+    let part = parts + index
+    return part.pointee.lock.withLock { _ in body(&part.pointee.core) }
+  }
+
+  /// Runs `body`, which gives something back, and reopens the part if it did.
+  func releasing(_ index: Int, _ body: (inout PoolCore) -> Bool) -> Bool {
+    let part = parts + index
+    return part.pointee.lock.withLock { _ in
+      guard body(&part.pointee.core) else { return false }
+      reopen(index)
+      return true
+    }
+  }
+
+  /// Under the part's lock.
+  func reopen(_ index: Int) {
+    guard parts[index].isClosed else { return }
+    parts[index].isClosed = false
+    open.bitwiseOr(1 << UInt64(index), ordering: .sequentiallyConsistent)
+  }
+
+  /// Runs `body` under all locks.
+  func allLocked<Result: Sendable>(_ body: () -> Result) -> Result {
+    func lock(from index: Int) -> Result {
+      if index == partCount { return body() }
+      return parts[index].lock.withLock { _ in lock(from: index + 1) }
+    }
+    return lock(from: 0)
+  }
+
+  enum Attempt<Result: Sendable>: Sendable {
+    case got(Result)
+    /// Nothing is free; what cools there may be free later without a release.
+    case nothing(butCooling: Bool)
+  }
+
+  /// Under the part's lock: what `body` takes, or the part closed if nothing was left to take.
+  @inline(__always)
+  private func attempt<Result: Sendable>(
+    _ index: Int, _ body: (inout PoolCore) -> Result?
+  ) -> Attempt<Result> {
+    let part = parts + index
+    if let result = body(&part.pointee.core) { return .got(result) }
+    guard part.pointee.core.coolingCount == 0 else { return .nothing(butCooling: true) }
+    part.pointee.isClosed = true
+    open.bitwiseAnd(~(1 << UInt64(index)), ordering: .sequentiallyConsistent)
+    return .nothing(butCooling: false)
+  }
+
+  /// What `body` takes, from the calling thread's own part if it has something and is idle, else
+  /// from the next that has.
+  @inline(__always)
+  func take<Result: Sendable>(_ body: (inout PoolCore) -> Result?) -> Result? {
+    let home = ThreadNumber.current % partCount
+    if open.load(ordering: .sequentiallyConsistent) >> UInt64(home) & 1 == 1 {
+      let tried = parts[home].lock.withLockIfAvailable { _ in attempt(home, body) }
+      if case .got(let result)? = tried { return result }
+    }
+    return takeElsewhere(home, body)
+  }
+
+  @inline(never)
+  private func takeElsewhere<Result: Sendable>(_ home: Int, _ body: (inout PoolCore) -> Result?)
+    -> Result?
+  {
+    var asked: UInt64 = 0
+    while true {
+      let left = open.load(ordering: .sequentiallyConsistent) & ~asked
+      if left == 0 { return nil }
+      // The next after home, around the end; home itself, which was empty or busy, last.
+      let beyond = left & (~1 << UInt64(home))
+      let index = (beyond != 0 ? beyond : left).trailingZeroBitCount
+      switch parts[index].lock.withLock({ _ in attempt(index, body) }) {
+      case .got(let result): return result
+      case .nothing(let butCooling): if butCooling { asked |= 1 << UInt64(index) }
+      }
+    }
+  }
+}
