@@ -31,6 +31,8 @@ struct Call: Sendable {
   ]
 
   var program = Program.ours
+  /// Words before the program, for example those that lead into a network namespace.
+  var entering: [String] = []
   var variables = Call.variables
   var input = Execution.Input.text("")
   var killedAfter: UInt32?
@@ -57,8 +59,15 @@ struct Call: Sendable {
     return call
   }
 
+  /// The same call on another node.
+  func entering(_ namespace: NetworkNamespace) -> Call {
+    var call = self
+    call.entering = namespace.entering
+    return call
+  }
+
   func run() async throws -> Answer {
-    var execution = Execution([program])
+    var execution = Execution(entering + [program])
     execution.environment = variables
     execution.input = input
     execution.killedAfter = killedAfter
