@@ -23,7 +23,8 @@ import Testing
   private func run(_ check: ConformanceCheck, on server: ConsulServer) async throws {
     let stores = Mutex<[ConsulStore]>([])
     let suite = StoreConformance { definition in
-      let store = try ConsulStore.onServer(server, network: "\(definition.name)-\(UInt32.random(in: 0 ... .max))")
+      let store = try ConsulStore.onServer(
+        server, network: "\(definition.name)-\(UInt32.random(in: 0 ... .max))")
       stores.withLock { $0.append(store) }
       return store
     }

@@ -118,30 +118,42 @@ extension ConsulStore {
     return answer
   }
 
-  /// One transaction; if a key is missing, plain reads, which cannot prove anything then: a missing
-  /// chunk is not full.
+  /// One transaction. A missing key fails it, so it is sent again with that key checked for absence,
+  /// until a transaction finds all as expected: then they were so at one moment.
   private func snapshotPass(
     _ keys: [StoreKey], _ deadline: Deadline
   ) async throws(StoreError) -> [StoreKey: StoreEntry] {
+    var missing: Set<Int> = []
     let names = keys.compactMap(schema.name)
-    let outcome = await client.transaction(
-      names.map { .get(key: $0) }, consistency: .consistent, deadline: instant(deadline))
-    switch outcome {
-    case .committed(let results):
-      var answer: [StoreKey: StoreEntry] = [:]
-      for key in keys {
-        guard let name = schema.name(key) else { continue }
-        answer[key] =
-          results[name].map { decode($0.value, Revision($0.modifyIndex), for: key) } ?? .absent
+    guard names.count == keys.count else {
+      throw StoreError(.refused, "a snapshot of keys that are not kept in Consul")
+    }
+    while true {
+      let operations = names.indices.map { index -> TransactionOperation in
+        missing.contains(index) ? .checkNotExists(key: names[index]) : .get(key: names[index])
       }
-      return answer
-    case .refused(let refusal):
-      guard case .tooManyOperations = refusal.reason, keys.count > client.operationLimit else {
-        throw StoreError(.refused, refusal.description)
+      let outcome = await client.transaction(
+        operations, consistency: .consistent, deadline: instant(deadline))
+      switch outcome {
+      case .committed(let results):
+        var answer: [StoreKey: StoreEntry] = [:]
+        for (key, name) in zip(keys, names) {
+          answer[key] =
+            results[name].map { decode($0.value, Revision($0.modifyIndex), for: key) } ?? .absent
+        }
+        return answer
+      case .conflict(let failed): missing.formSymmetricDifference(failed.map(\.operation))
+      case .refused(let refusal):
+        guard case .tooManyOperations = refusal.reason, keys.count > client.operationLimit else {
+          throw StoreError(.refused, refusal.description)
+        }
+        return try await snapshot(keys, deadline)
+      case .notApplied(let fault), .unknown(let fault):
+        guard !fault.reason.isUnreachable, surroundings.remaining(until: deadline) > 0 else {
+          throw StoreError(.unavailable, fault.description)
+        }
+        await surroundings.sleep(2_000_000 + surroundings.random() % 20_000_000)
       }
-      return try await snapshot(keys, deadline)
-    case .conflict, .notApplied, .unknown:
-      return try await get(keys, .consistent, deadline)
     }
   }
 

@@ -1,5 +1,6 @@
 package import AddressSpace
 package import IPAM
+import Synchronization
 
 /// What a node keeps on its own disk beside Consul: copies of entries, where it went last, commits
 /// without an outcome, and a lock by which its processes take turns. All of it but the pending files is
@@ -29,14 +30,18 @@ package protocol LocalState: Sendable {
   func endTurn()
 }
 
-/// A node that keeps nothing: a library's user.
-package struct NoLocalState: LocalState {
+/// A node that keeps nothing on disk, as a library's user has it: only where it went last.
+package final class NoLocalState: LocalState {
+  private let cursors = Mutex<[Int: IPAddress]>([:])
+
   package init() {}
   package func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)? { nil }
-  package func cursor(_ set: Int) -> IPAddress? { nil }
+  package func cursor(_ set: Int) -> IPAddress? { cursors.withLock { $0[set] } }
   package func update(
     _ written: [(name: String, bytes: [UInt8]?, revision: UInt64)], cursors: [Int: IPAddress]
-  ) {}
+  ) {
+    self.cursors.withLock { $0.merge(cursors) { _, new in new } }
+  }
   package func attachment(
     _ key: AttachmentKey
   ) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)? { nil }
