@@ -13,6 +13,7 @@ struct Backend {
   static let stateDirectory = "/var/lib/cni/cni-ipam-consul"
 
   let allocator: NetworkAllocator
+  private let definition: NetworkDefinition?
   private let nodeName: String
   private let earlierNodeNames: [String]
 
@@ -32,6 +33,7 @@ struct Backend {
       directory: settings.dataDirectory ?? Self.dataDirectory,
       network: invocation.configuration.name, definition: definition,
       sync: settings.sync ?? false)
+    self.definition = definition
     nodeName = ""
     earlierNodeNames = []
     allocator = NetworkAllocator(
@@ -66,6 +68,7 @@ struct Backend {
       configuration, prefix: settings.consul.prefix ?? ConsulStore.defaultPrefix,
       network: invocation.configuration.name, stateDirectory: stateDirectory,
       surroundings: surroundings)
+    self.definition = definition
     nodeName = identity.node.name
     earlierNodeNames = identity.earlierNames
     allocator = NetworkAllocator(
@@ -86,6 +89,16 @@ struct Backend {
         AttachmentKey(
           node: $0, container: attachment.containerID, interface: attachment.interfaceName)
       }
+  }
+
+  /// Says on standard error in which of the given keys the definition that rules differs from the
+  /// configuration.
+  func warnOfDifferences(_ ruling: NetworkDefinition, in keys: Set<String>) {
+    let different = definition?.differences(from: ruling).filter(keys.contains) ?? []
+    guard !different.isEmpty else { return }
+    Self.warn(
+      "network \(ruling.name) is defined in Consul, and differs from this configuration in: "
+        + different.joined(separator: ", "))
   }
 
   private static let warn: @Sendable (String) -> Void = { text in

@@ -33,6 +33,8 @@ struct Command {
     } catch {
       throw CNIError(error, network: invocation.configuration.name)
     }
+    let opinions = try invocation.configuration.poolSettings().opinions
+    backend.warnOfDifferences(acquired.definition, in: opinions)
     return try AddResult(acquired)
   }
 

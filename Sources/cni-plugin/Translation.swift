@@ -54,6 +54,23 @@ extension NetworkDefinition {
   }
 }
 
+extension PoolSettings {
+  /// The keys that a file sets, of those in which definitions can differ: a default is no opinion.
+  var opinions: Set<String> {
+    var keys: Set<String> = []
+    if !allRangeSets.isEmpty { keys.insert("ranges") }
+    if !exclusions.isEmpty { keys.insert("exclude") }
+    if !routes.isEmpty { keys.insert("routes") }
+    if resolvConf != nil { keys.insert("resolvConf") }
+    if cooldown != nil { keys.insert("cooldown") }
+    if cooldownPolicy != nil { keys.insert("cooldownPolicy") }
+    if searchOrder != nil { keys.insert("searchOrder") }
+    if chunkBits != nil { keys.insert("chunkBits") }
+    if unitPrefixLength != nil { keys.insert("unitPrefixLength") }
+    return keys
+  }
+}
+
 extension SubnetRange.Text {
   init(_ text: RangeText) {
     self.init(

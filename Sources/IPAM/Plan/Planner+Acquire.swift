@@ -63,16 +63,22 @@ extension Planner {
 
   /// What a first attempt will need, as far as it can be known before the definition is.
   private mutating func firstReads(_ request: AcquireRequest) -> Set<StoreKey> {
-    var keys: Set<StoreKey> = traits.keepsDefinition ? [.definition] : []
+    var keys = homeReads(withChunks: request.requested.isEmpty)
     let definition = knownDefinition ?? configuration.definition
-    guard let definition, let layouts = try? layouts(of: definition) else { return keys }
-    for (index, layout) in layouts.enumerated() {
-      if view[.cursor(set: index)] == nil { keys.insert(.cursor(set: index)) }
-      if request.requested.isEmpty, let home = homeChunk(of: layout) {
-        keys.insert(.chunk(home))
-      }
+    for index in definition?.rangeSets.indices ?? 0..<0 where view[.cursor(set: index)] == nil {
+      keys.insert(.cursor(set: index))
     }
     return keys
+  }
+
+  /// The definition and the chunks where this node looks first, as far as they are not known yet.
+  mutating func homeReads(withChunks: Bool = true) -> Set<StoreKey> {
+    var keys: Set<StoreKey> = traits.keepsDefinition ? [.definition] : []
+    guard withChunks, let definition = knownDefinition ?? configuration.definition,
+      let layouts = try? layouts(of: definition)
+    else { return keys.filter { view[$0] == nil } }
+    keys.formUnion(layouts.compactMap { homeChunk(of: $0).map(StoreKey.chunk) })
+    return keys.filter { view[$0] == nil }
   }
 
   /// The attachment exists: the same answer again, or host-local's error, which it has only where

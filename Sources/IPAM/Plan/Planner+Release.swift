@@ -6,12 +6,13 @@ import BitmapAllocator
 // that the attachment's is the leases' too and they need not be read.
 
 extension Planner {
-  func planRelease(_ keys: [AttachmentKey], wish: Wish, _ draft: inout Draft) -> Verdict {
+  mutating func planRelease(_ keys: [AttachmentKey], wish: Wish, _ draft: inout Draft) -> Verdict {
     let stored = Set(keys.map(StoreKey.attachment))
     guard stored.allSatisfy({ view[$0] != nil }) else {
-      // The definition says how long to cool down; a release goes on without it.
-      let definition: Set<StoreKey> = traits.keepsDefinition ? [.definition] : []
-      return .needs(stored.union(definition), wish.needsAttachments ? .consistent : .cached)
+      // The definition says how long to cool down; a release goes on without it. The home chunk is
+      // read along because most bits are there.
+      return .needs(
+        stored.union(homeReads(withChunks: !traits.isLocal)), wish.needsAttachments ? .consistent : .cached)
     }
     let found = keys.first { view[.attachment($0)] != .absent }
     guard let key = found, let entry = view[.attachment(key)] else {
