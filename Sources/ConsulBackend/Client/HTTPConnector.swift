@@ -72,9 +72,12 @@ struct HTTPConnector {
     }
   }
 
-  /// An error's own words, for a system call the system's.
+  /// An error in words: a system call's in the system's, BoringSSL's by the name of its reason,
+  /// such as CERTIFICATE_VERIFY_FAILED.
   static func detail(of error: any Error) -> String {
-    guard let error = error as? IOError else { return String(describing: error) }
-    return String(cString: strerror(error.errnoCode))
+    if let error = error as? IOError { return String(cString: strerror(error.errnoCode)) }
+    let text = String(describing: error)
+    guard let library = text.firstRange(of: "OPENSSL_internal:") else { return text }
+    return String(text[library.upperBound...].prefix { !$0.isWhitespace })
   }
 }
