@@ -6,6 +6,7 @@
 //   1.1.0                 routes with mtu and others; no empty dns
 
 public import AddressSpace
+public import JSON
 
 /// What an attachment got.
 public struct AddResult: Hashable, Sendable {

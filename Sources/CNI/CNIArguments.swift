@@ -3,6 +3,7 @@
 // releasing.
 
 public import AddressSpace
+internal import JSON
 
 /// What CNI_ARGS says, as far as it concerns an IPAM plugin.
 public struct CNIArguments: Hashable, Sendable {

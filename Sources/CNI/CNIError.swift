@@ -1,6 +1,8 @@
 // What a runtime is told when a command fails: the error object of the CNI specification. Codes
 // below 100 are the specification's, from 100 on they are this plugin's.
 
+public import JSON
+
 /// A failure as the runtime sees it: a code, a message, and what to do about it.
 public struct CNIError: Error, Hashable, Sendable {
   /// What class of failure it is, for programs.

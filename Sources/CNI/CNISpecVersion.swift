@@ -1,6 +1,8 @@
 // The versions of the CNI specification that are served, and which command needs which: CHECK came
 // with 0.4.0, GC and STATUS with 1.1.0.
 
+internal import JSON
+
 /// A version of the CNI specification that this plugin serves.
 public enum CNISpecVersion: String, Hashable, Sendable, CaseIterable {
   /// 0.1.0: results in the `ip4`/`ip6` form. Also what a configuration without version means.

@@ -2,6 +2,8 @@
 // an error names key and value, `null` and the empty string always mean "not given", and a value of
 // the wrong type is refused only by the command that needs it.
 
+internal import JSON
+
 /// An object of the configuration, read by key; the path is for messages.
 struct ConfigurationSection: Hashable, Sendable {
   let path: String

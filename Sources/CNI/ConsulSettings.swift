@@ -1,5 +1,7 @@
 // The keys that say how to reach Consul. The first three are the ancestor's, with its spelling.
 
+internal import JSON
+
 /// How Consul is to be reached. Nil means that the configuration does not say; the environment of
 /// Consul's own tools may.
 public struct ConsulSettings: Hashable, Sendable {

@@ -1,5 +1,7 @@
 // Name resolution settings of a result, and the parser of the file they come from.
 
+internal import JSON
+
 /// What a container is to resolve names with.
 public struct DNS: Hashable, Sendable {
   /// Addresses of servers, as written.

@@ -1,5 +1,7 @@
 // Times in the configuration: a number of seconds, or Go's form (`90s`, `1m30s`, `1.5h`, `250ms`).
 
+internal import JSON
+
 extension ConfigurationSection {
   /// A time of at most a year, not negative. Throws code 6 or 7.
   func duration(_ key: String, isPositive: Bool = false) throws(CNIError) -> Duration? {

@@ -9,6 +9,8 @@
 //     previousAddresses()     which of them it was given                   CHECK
 //     validAttachments()      which attachments exist                      GC
 
+internal import JSON
+
 /// A configuration that is JSON and names its network.
 public struct NetworkConfiguration: Hashable, Sendable {
   /// The name of the network.

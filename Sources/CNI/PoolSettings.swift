@@ -2,6 +2,7 @@
 // means, what its defaults are and which error wins is decided where networks are made, in IPAM.
 
 public import AddressSpace
+internal import JSON
 
 /// One range of a range set, as given. Empty texts count as not given, except in `subnet`.
 public struct RangeText: Hashable, Sendable {

@@ -1,6 +1,7 @@
 // What CHECK is told about the past, and GC about the present.
 
 public import AddressSpace
+internal import JSON
 
 /// What the runtime connects to a network: an interface of a container.
 public struct CNIAttachment: Hashable, Sendable {

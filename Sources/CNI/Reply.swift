@@ -1,5 +1,7 @@
 // What leaves the process: an exit status and two texts.
 
+internal import JSON
+
 /// A finished command.
 public struct Reply: Hashable, Sendable {
   /// 0 for success, 1 for failure.

@@ -1,6 +1,7 @@
 // Routes are the configuration's, handed through to the result.
 
 public import AddressSpace
+internal import JSON
 
 /// A route that the container is to get.
 public struct Route: Hashable, Sendable {

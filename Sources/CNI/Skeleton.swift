@@ -5,6 +5,8 @@
 //
 // It is split before "perform" so that only commands that need it meet the event loop.
 
+internal import JSON
+
 /// A command that has passed all checks.
 public struct Invocation: Sendable {
   /// What is to be done; never VERSION.

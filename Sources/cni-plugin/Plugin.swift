@@ -1,4 +1,5 @@
 import CNI
+import JSON
 
 // The process: environment and standard input in, reply out. Nothing of the event loop, of the stores
 // or of the network runs before a command needs it, because a runtime starts this process for every

@@ -3,6 +3,7 @@
 
 import CNI
 import FoundationEssentials
+import JSON
 import Testing
 
 struct JSONTests {

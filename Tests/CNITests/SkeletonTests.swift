@@ -1,6 +1,7 @@
 // The table of cni.md 1.1: what the reference's skeleton says, and in which order.
 
 import CNI
+import JSON
 import Testing
 
 struct SkeletonTests {

@@ -3,6 +3,7 @@
 
 import CNI
 import Glibc
+import JSON
 import Testing
 
 /// The seed of the property tests: CNI_IPAM_SEED, else a random one. Every property test names it

@@ -72,7 +72,7 @@ final class HTTPConnection: ChannelInboundHandler {
     state = .busy(exchange)
     (head, isWritten) = (nil, false)
     body.clear()
-    exchange.onAbort = { [weak self] _ in self?.close() }
+    exchange.onAbort = { [weak self] in self?.close() }
     exchange.enter(.write, limit: pool.steps.write)
     pool.didSend(exchange.request)
 
@@ -209,8 +209,9 @@ final class HTTPConnection: ChannelInboundHandler {
     switch before {
     case .handshaking:
       handshakeTimer?.cancel()
-      var failure = failure
-      failure.wasSent = false
+      let isLate = failure.reason == .timedOut(.connect)
+      let failure = HTTPFailure(
+        reason: isLate ? failure.reason : .tlsFailed, wasSent: false, detail: failure.detail)
       handshakeFailure = failure
       takeOnReady()?(failure)
     case .busy(let exchange): pool.failed(exchange, on: self, failure)
@@ -221,22 +222,16 @@ final class HTTPConnection: ChannelInboundHandler {
 
   /// Sorts an error of the pipeline.
   private func failure(_ error: any Error) -> HTTPFailure {
-    let isHandshaking = if case .handshaking = state { true } else { false }
     let detail = HTTPConnector.detail(of: error)
     switch error {
     case HTTPParserError.invalidEOFState:
       return .init(reason: .closedInReply, wasSent: true)
     case is HTTPParserError, is NIOHTTPDecoderError:
       return .init(reason: .notHTTP, wasSent: true, detail: detail)
-    case is IOError, is ChannelError:
-      let reason: ConsulFault.Reason = head == nil ? .closedWithoutReply : .closedInReply
-      return .init(reason: isHandshaking ? .tlsFailed : reason, wasSent: true, detail: detail)
     default:
       // With TLS 1.3 a server judges the client's certificate after the handshake has ended for
       // the client. Having refused it, the server never looks at the request.
-      let isRefused =
-        !wasUsed && head == nil && pool.tls != nil && TLSContext.isCertificateAlert(detail)
-      if isHandshaking || isRefused {
+      if !wasUsed, head == nil, pool.tls != nil, TLSContext.isCertificateAlert(detail) {
         return .init(reason: .tlsFailed, wasSent: false, detail: detail)
       }
       return .init(

@@ -30,7 +30,7 @@ struct HTTPResponse: Sendable {
 struct HTTPFailure: Error {
   let reason: ConsulFault.Reason
   /// The request had begun to be written.
-  var wasSent: Bool
+  let wasSent: Bool
   var detail = ""
 }
 
@@ -42,7 +42,7 @@ final class HTTPExchange {
   /// The pool tried once more already.
   var wasRetried = false
   /// Told when the exchange is to end early: the pool while it waits, then its connection.
-  var onAbort: ((HTTPFailure) -> Void)?
+  var onAbort: (() -> Void)?
 
   private var step = ConsulStep.connect
   private var stepDeadline: NIODeadline
@@ -56,7 +56,7 @@ final class HTTPExchange {
     stepDeadline = deadline
   }
 
-  var wasSent: Bool { step != .connect }
+  private var wasSent: Bool { step != .connect }
 
   /// Enters a step that may take `limit`, within the deadline.
   func enter(_ step: ConsulStep, limit: TimeAmount?) {
@@ -86,10 +86,9 @@ final class HTTPExchange {
   /// Ends the exchange from outside: its time is over, or its caller is gone.
   func abort(_ reason: ConsulFault.Reason) {
     guard !isFinished else { return }
-    let failure = HTTPFailure(reason: reason, wasSent: wasSent)
     let onAbort = onAbort
-    finish(.failure(failure))
-    onAbort?(failure)
+    finish(.failure(HTTPFailure(reason: reason, wasSent: wasSent)))
+    onAbort?()
   }
 
   func finish(_ result: Result<HTTPResponse, HTTPFailure>) {

@@ -55,7 +55,7 @@ final class HTTPPool {
       if connection.isFresh(steps.idle) { return connection.start(exchange) }
       connection.close()
     }
-    exchange.onAbort = { [weak self, weak exchange] _ in
+    exchange.onAbort = { [weak self, weak exchange] in
       self?.waiting.removeAll { $0 === exchange }
     }
     exchange.enter(.connect, limit: nil)

@@ -1,123 +1,134 @@
 import AddressSpace
 import IPAM
+import JSON
 
-// The definition's JSON, schema 1; docs/network.schema.json describes it for operators.
+// The definition's JSON, schema 1, as it stands in its `config` key; docs/network.schema.json
+// describes it for operators.
 
-/// A network's definition as it stands in its `config` key.
-struct DefinitionRecord: Codable {
-  struct RangeRecord: Codable {
-    var subnet: String
-    var rangeStart: String?
-    var rangeEnd: String?
-    var gateway: String?
+extension NetworkDefinition {
+  var json: JSONValue {
+    let hasSmall = rangeSets.contains { $0.ranges.contains(where: \.isSmall) }
+    return .record([
+      ("schema", .number(1)), ("name", .string(name)), ("incarnation", .hex(incarnation)),
+      ("kind", .string(kind.rawValue)),
+      ("ranges", .array(rangeSets.map { .array($0.ranges.map(\.json)) })),
+      ("exclude", list(exclusions.map { .string($0.description) })),
+      ("routes", list(routes.map(\.json))), ("dns", dns.isEmpty ? nil : dns.json),
+      (
+        "cooldown",
+        .record([
+          ("seconds", .number(Int(cooldown.seconds))),
+          ("policy", .string(cooldown.policy.rawValue)),
+        ])
+      ),
+      ("searchOrder", .string(searchOrder.rawValue)),
+      ("chunkBits", chunkBits.map { .number($0) }),
+      ("unitPrefixLength", unitPrefixLength.map { .number($0) }),
+      ("allowSmallSubnets", hasSmall ? .bool(true) : nil),
+    ])
   }
 
-  struct CooldownRecord: Codable {
-    var seconds: UInt32
-    var policy: String
-  }
-
-  var schema: Int
-  var name: String
-  var incarnation: String
-  var kind: String
-  var ranges: [[RangeRecord]]
-  var exclude: [String]?
-  var routes: [Route]?
-  var dns: DNSRecord?
-  var cooldown: CooldownRecord?
-  var searchOrder: String?
-  var chunkBits: Int?
-  var unitPrefixLength: Int?
-  var allowSmallSubnets: Bool?
-
-  init(_ definition: NetworkDefinition) {
-    schema = 1
-    name = definition.name
-    incarnation = Offset(definition.incarnation).hex(digits: 16)
-    kind = definition.kind.rawValue
-    ranges = definition.rangeSets.map { set in
-      set.ranges.map { range in
-        RangeRecord(
-          subnet: range.subnet.description, rangeStart: range.first.description,
-          rangeEnd: range.last.description, gateway: range.gateway?.description)
-      }
-    }
-    exclude = definition.exclusions.isEmpty ? nil : definition.exclusions.map(\.description)
-    routes = definition.routes.isEmpty ? nil : definition.routes
-    dns = definition.dns.isEmpty ? nil : DNSRecord(definition.dns)
-    cooldown = CooldownRecord(
-      seconds: definition.cooldown.seconds, policy: definition.cooldown.policy.rawValue)
-    searchOrder = definition.searchOrder.rawValue
-    chunkBits = definition.chunkBits
-    unitPrefixLength = definition.unitPrefixLength
-    let hasSmall = definition.rangeSets.contains { $0.ranges.contains(where: \.isSmall) }
-    allowSmallSubnets = hasSmall ? true : nil
-  }
-
-  func definition() throws -> NetworkDefinition {
+  init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    let schema = try fields.required("schema") { try $0.asInteger() }
     guard schema == 1 else {
       throw RecordError("schema \(schema) of the definition is not known here; schema 1 is")
     }
-    guard incarnation.utf8.count == 16, let number = Offset(hex: incarnation) else {
-      throw RecordError("incarnation \"\(incarnation)\" is not a 64-bit number in hexadecimal")
-    }
-    let texts = ranges.map { set in
-      set.map { range in
-        SubnetRange.Text(
-          subnet: range.subnet, rangeStart: range.rangeStart, rangeEnd: range.rangeEnd,
-          gateway: range.gateway)
-      }
-    }
-    let rules = SubnetRange.Rules(allowsSmallSubnets: allowSmallSubnets ?? false)
-    let sets: [RangeSet]
-    do {
-      sets = try RangeSet.sets(texts, rules: rules)
-      try RangeSet.checkDisjoint(sets)
-    } catch {
-      throw RecordError(error.description)
-    }
-    return NetworkDefinition(
-      name: name, incarnation: number.low, kind: try known(kind, "kind"), rangeSets: sets,
-      exclusions: try (exclude ?? []).map { try AddressRange(parsing: $0) },
-      routes: routes ?? [], dns: dns?.dns ?? DNS(), cooldown: try cooldownValue(),
-      searchOrder: try searchOrder.map { try known($0, "searchOrder") } ?? .homeChunk,
-      chunkBits: chunkBits, unitPrefixLength: unitPrefixLength)
-  }
-
-  private func cooldownValue() throws -> NetworkDefinition.Cooldown {
-    guard let cooldown else { return .none }
-    return NetworkDefinition.Cooldown(
-      seconds: cooldown.seconds, policy: try known(cooldown.policy, "cooldown policy"))
-  }
-
-  private func known<Value: RawRepresentable>(
-    _ text: String, _ name: String
-  ) throws -> Value where Value.RawValue == String {
-    guard let value = Value(rawValue: text) else {
-      throw RecordError("\(name) \"\(text)\" is not known here")
-    }
-    return value
+    let texts = try fields.required("ranges") { try $0.asList { try $0.asList(text) } }
+    let rules = SubnetRange.Rules(
+      allowsSmallSubnets: try fields.optional("allowSmallSubnets") { try $0.asBool() } ?? false)
+    let sets = try RangeSet.sets(texts, rules: rules)
+    try RangeSet.checkDisjoint(sets)
+    self.init(
+      name: try fields.required("name") { try $0.asString() },
+      incarnation: try fields.required("incarnation") { try $0.asHexNumber() },
+      kind: try fields.required("kind") { try $0.asCase() }, rangeSets: sets,
+      exclusions: try fields.optional("exclude") {
+        try $0.asList { try AddressRange(parsing: try $0.asString()) }
+      } ?? [],
+      routes: try fields.optional("routes") { try $0.asList(Route.init(record:)) } ?? [],
+      dns: try fields.optional("dns", DNS.init(record:)) ?? DNS(),
+      cooldown: try fields.optional("cooldown", Cooldown.init(record:)) ?? .none,
+      searchOrder: try fields.optional("searchOrder") { try $0.asCase() } ?? .homeChunk,
+      chunkBits: try fields.optional("chunkBits") { try $0.asInteger() },
+      unitPrefixLength: try fields.optional("unitPrefixLength") { try $0.asInteger() })
   }
 }
 
-/// Name service as a definition writes it, with nothing required.
-struct DNSRecord: Codable {
-  var nameservers: [String]?
-  var domain: String?
-  var search: [String]?
-  var options: [String]?
+private func list(_ elements: [JSONValue]) -> JSONValue? {
+  elements.isEmpty ? nil : .array(elements)
+}
 
-  init(_ dns: DNS) {
-    nameservers = dns.nameservers
-    domain = dns.domain
-    search = dns.search
-    options = dns.options
+private func text(_ record: JSONValue) throws -> SubnetRange.Text {
+  let fields = try RecordFields(record)
+  return SubnetRange.Text(
+    subnet: try fields.required("subnet") { try $0.asString() },
+    rangeStart: try fields.optional("rangeStart") { try $0.asString() },
+    rangeEnd: try fields.optional("rangeEnd") { try $0.asString() },
+    gateway: try fields.optional("gateway") { try $0.asString() })
+}
+
+extension SubnetRange {
+  fileprivate var json: JSONValue {
+    .record([
+      ("subnet", .string(subnet.description)), ("rangeStart", .string(first.description)),
+      ("rangeEnd", .string(last.description)),
+      ("gateway", gateway.map { .string($0.description) }),
+    ])
+  }
+}
+
+extension NetworkDefinition.Cooldown {
+  fileprivate init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    let seconds = try fields.required("seconds") { try $0.asSeconds() }
+    guard let seconds = UInt32(exactly: seconds) else {
+      throw RecordError("\(seconds) seconds are too many")
+    }
+    self.init(
+      seconds: seconds, policy: try fields.optional("policy") { try $0.asCase() } ?? .borrow)
+  }
+}
+
+extension Route {
+  fileprivate var json: JSONValue {
+    .record([
+      ("dst", .string(dst)), ("gw", gw.map { .string($0) }), ("mtu", mtu.map { .number($0) }),
+      ("advmss", advmss.map { .number($0) }), ("priority", priority.map { .number($0) }),
+      ("table", table.map { .number($0) }), ("scope", scope.map { .number($0) }),
+    ])
   }
 
-  var dns: DNS {
-    DNS(
-      nameservers: nameservers ?? [], domain: domain, search: search ?? [],
-      options: options ?? [])
+  fileprivate init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    self.init(
+      dst: try fields.required("dst") { try $0.asString() },
+      gw: try fields.optional("gw") { try $0.asString() },
+      mtu: try fields.optional("mtu") { try $0.asInteger() },
+      advmss: try fields.optional("advmss") { try $0.asInteger() },
+      priority: try fields.optional("priority") { try $0.asInteger() },
+      table: try fields.optional("table") { try $0.asInteger() },
+      scope: try fields.optional("scope") { try $0.asInteger() })
+  }
+}
+
+extension DNS {
+  fileprivate var json: JSONValue {
+    .record([
+      ("nameservers", list(nameservers.map { .string($0) })),
+      ("domain", domain.map { .string($0) }), ("search", list(search.map { .string($0) })),
+      ("options", list(options.map { .string($0) })),
+    ])
+  }
+
+  fileprivate init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    func texts(_ name: String) throws -> [String] {
+      try fields.optional(name) { try $0.asList { try $0.asString() } } ?? []
+    }
+    self.init(
+      nameservers: try texts("nameservers"),
+      domain: try fields.optional("domain") { try $0.asString() }, search: try texts("search"),
+      options: try texts("options"))
   }
 }

@@ -1,188 +1,185 @@
 import AddressSpace
 import BitmapAllocator
-internal import FoundationEssentials
 import IPAM
+import JSON
 
 // The JSON of leases, attachments, hardware addresses and bulk intervals. 64-bit numbers that must
 // stay exact are hexadecimal strings: not every reader of Consul's keys keeps them in a JSON number.
 
 /// Translates values that are JSON in Consul.
 enum RecordCodec {
-  static func encode(_ value: StoreValue) throws -> [UInt8]? {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    switch value {
-    case .lease(let lease): return Array(try encoder.encode(LeaseRecord(lease)))
-    case .attachment(let attachment):
-      return Array(try encoder.encode(AttachmentRecord(attachment)))
-    case .mac(let owner): return Array(try encoder.encode(OwnerRecord(owner)))
-    case .bulk(let ranges): return Array(try encoder.encode(ranges.map(RangeRecord.init)))
-    case .definition(let definition):
-      return Array(try encoder.encode(DefinitionRecord(definition)))
-    case .chunk, .cursor, .damaged: return nil
-    }
+  /// The bytes of a value; nil for one that is not JSON there.
+  static func encode(_ value: StoreValue) -> [UInt8]? {
+    json(value).map { Array($0.compact.utf8) }
   }
 
   /// The value of a key's bytes; ``StoreValue/damaged(_:)`` if they are not one.
   static func decode(_ bytes: [UInt8], for key: StoreKey) -> StoreValue {
     do {
-      return try decodeOrThrow(bytes, for: key)
-    } catch let error as RecordError {
-      return .damaged(error.description)
+      return try value(try JSONValue(parsing: bytes), for: key)
+    } catch let error as JSONSyntaxError {
+      return .damaged("not JSON: \(error.message) at byte \(error.position)")
     } catch {
-      return .damaged("not the JSON that belongs here")
+      return .damaged("\(error)")
     }
   }
 
-  private static func decodeOrThrow(_ bytes: [UInt8], for key: StoreKey) throws -> StoreValue {
-    let decoder = JSONDecoder()
-    let data = Data(bytes)
+  private static func json(_ value: StoreValue) -> JSONValue? {
+    switch value {
+    case .lease(let lease): lease.json
+    case .attachment(let attachment): attachment.json
+    case .mac(let owner): owner.json
+    case .bulk(let ranges): .array(ranges.map(\.json))
+    case .definition(let definition): definition.json
+    case .chunk, .cursor, .damaged: nil
+    }
+  }
+
+  private static func value(_ json: JSONValue, for key: StoreKey) throws -> StoreValue {
     switch key {
-    case .lease: return .lease(try decoder.decode(LeaseRecord.self, from: data).lease())
-    case .attachment:
-      return .attachment(try decoder.decode(AttachmentRecord.self, from: data).attachment())
-    case .mac: return .mac(try decoder.decode(OwnerRecord.self, from: data).key)
-    case .bulk:
-      return .bulk(try decoder.decode([RangeRecord].self, from: data).map { try $0.range() })
-    case .definition:
-      return .definition(try decoder.decode(DefinitionRecord.self, from: data).definition())
+    case .lease: .lease(try Lease(record: json))
+    case .attachment: .attachment(try Attachment(record: json))
+    case .mac: .mac(try AttachmentKey(record: json))
+    case .bulk: .bulk(try json.asList(OffsetRange.init(record:)))
+    case .definition: .definition(try NetworkDefinition(record: json))
     case .chunk, .cursor: throw RecordError("not JSON")
     }
   }
 }
 
-/// A record says something impossible.
-struct RecordError: Error, CustomStringConvertible {
-  let description: String
+extension AttachmentKey {
+  var json: JSONValue {
+    .record([
+      ("node", .string(node)), ("container", .string(container)),
+      ("interface", .string(interface)),
+    ])
+  }
 
-  init(_ description: String) {
-    self.description = description
+  init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    self.init(
+      node: try fields.required("node") { try $0.asString() },
+      container: try fields.required("container") { try $0.asString() },
+      interface: try fields.required("interface") { try $0.asString() })
   }
 }
 
-private struct NodeRecord: Codable {
-  var name: String
-  var instance: String
-  var bootID: String
-
-  init(_ node: Node) {
-    (name, instance, bootID) = (node.name, node.instance, node.bootID)
+extension Node {
+  var json: JSONValue {
+    .record([
+      ("name", .string(name)), ("instance", .string(instance)), ("bootID", .string(bootID)),
+    ])
   }
 
-  var node: Node { Node(name: name, instance: instance, bootID: bootID) }
-}
-
-private struct OwnerRecord: Codable {
-  var node: String
-  var container: String
-  var interface: String
-
-  init(_ key: AttachmentKey) {
-    (node, container, interface) = (key.node, key.container, key.interface)
-  }
-
-  var key: AttachmentKey {
-    AttachmentKey(node: node, container: container, interface: interface)
+  init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    self.init(
+      name: try fields.required("name") { try $0.asString() },
+      instance: try fields.optional("instance") { try $0.asString() } ?? "",
+      bootID: try fields.optional("bootID") { try $0.asString() } ?? "")
   }
 }
 
-private struct LeaseRecord: Codable {
-  var attachment: OwnerRecord
-  var node: NodeRecord
-  var mac: String?
-  var workload: [String: String]
-  var nonce: String
-  var createdAt: UInt64
-
-  init(_ lease: Lease) {
-    attachment = OwnerRecord(lease.attachment)
-    node = NodeRecord(lease.node)
-    mac = lease.mac?.description
-    workload = lease.workload.labels
-    nonce = Offset(lease.nonce).hex(digits: 16)
-    createdAt = lease.createdAt
+extension Workload {
+  var json: JSONValue? {
+    if labels.isEmpty { return nil }
+    return .object(
+      labels.sorted { $0.key < $1.key }.map { JSONValue.Member($0.key, .string($0.value)) })
   }
 
-  func lease() throws -> Lease {
-    Lease(
-      attachment: attachment.key, node: node.node,
-      mac: try mac.map { try MACAddress(parsing: $0) }, workload: Workload(workload),
-      nonce: try hexNumber(nonce, "nonce"), createdAt: createdAt)
-  }
-}
-
-private struct AttachmentRecord: Codable {
-  struct HoldingRecord: Codable {
-    var address: String
-    var prefixLength: Int
-    var pool: String
-    var ordinal: String
-    var gateway: String?
-  }
-
-  var addresses: [HoldingRecord]
-  var node: NodeRecord
-  var mac: String?
-  var workload: [String: String]
-  var nonce: String
-  var createdAt: UInt64
-
-  init(_ attachment: Attachment) {
-    addresses = attachment.holdings.map { holding in
-      HoldingRecord(
-        address: holding.address.description, prefixLength: holding.prefixLength,
-        pool: KeySchema.name(of: holding.pool), ordinal: holding.ordinal.offset.hex(digits: 32),
-        gateway: holding.gateway?.description)
+  init(record: JSONValue) throws {
+    guard case .object(let members) = record else {
+      throw RecordError("\(record.kind), not an object")
     }
-    node = NodeRecord(attachment.node)
-    mac = attachment.mac?.description
-    workload = attachment.workload.labels
-    nonce = Offset(attachment.nonce).hex(digits: 16)
-    createdAt = attachment.createdAt
+    self.init(
+      Dictionary(try members.map { ($0.key, try $0.value.asString()) }) { _, last in last })
+  }
+}
+
+extension Lease {
+  var json: JSONValue {
+    .record([
+      ("attachment", attachment.json), ("node", node.json),
+      ("mac", mac.map { .string($0.description) }), ("workload", workload.json),
+      ("nonce", .hex(nonce)), ("createdAt", .number(Int(createdAt))),
+    ])
   }
 
-  func attachment() throws -> Attachment {
-    Attachment(
-      holdings: try addresses.map(Self.holding), node: node.node,
-      mac: try mac.map { try MACAddress(parsing: $0) }, workload: Workload(workload),
-      nonce: try hexNumber(nonce, "nonce"), createdAt: createdAt)
+  init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    self.init(
+      attachment: try fields.required("attachment", AttachmentKey.init(record:)),
+      node: try fields.required("node", Node.init(record:)),
+      mac: try fields.optional("mac") { try MACAddress(parsing: try $0.asString()) },
+      workload: try fields.optional("workload", Workload.init(record:)) ?? Workload(),
+      nonce: try fields.required("nonce") { try $0.asHexNumber() },
+      createdAt: try fields.required("createdAt") { try $0.asSeconds() })
+  }
+}
+
+extension Attachment {
+  var json: JSONValue {
+    .record([
+      ("addresses", .array(holdings.map(\.json))), ("node", node.json),
+      ("mac", mac.map { .string($0.description) }), ("workload", workload.json),
+      ("nonce", .hex(nonce)), ("createdAt", .number(Int(createdAt))),
+    ])
   }
 
-  private static func holding(_ record: HoldingRecord) throws -> Attachment.Holding {
-    guard let pool = KeySchema.pool(record.pool) else {
-      throw RecordError("\"\(record.pool)\" is not a pool")
+  init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    self.init(
+      holdings: try fields.required("addresses") { try $0.asList(Holding.init(record:)) },
+      node: try fields.required("node", Node.init(record:)),
+      mac: try fields.optional("mac") { try MACAddress(parsing: try $0.asString()) },
+      workload: try fields.optional("workload", Workload.init(record:)) ?? Workload(),
+      nonce: try fields.required("nonce") { try $0.asHexNumber() },
+      createdAt: try fields.required("createdAt") { try $0.asSeconds() })
+  }
+}
+
+extension Attachment.Holding {
+  var json: JSONValue {
+    .record([
+      ("address", .string(address.description)), ("prefixLength", .number(prefixLength)),
+      ("pool", .string(KeySchema.name(of: pool))),
+      ("ordinal", .string(ordinal.offset.hex(digits: 32))),
+      ("gateway", gateway.map { .string($0.description) }),
+    ])
+  }
+
+  init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    let address = try fields.required("address") { try $0.asAddress() }
+    let poolName = try fields.required("pool") { try $0.asString() }
+    guard let pool = KeySchema.pool(poolName) else {
+      throw RecordError("\"\(poolName)\" is not a pool")
     }
-    let address = try IPAddress(parsing: record.address)
-    guard let offset = Offset(hex: record.ordinal), offset <= pool.lastOrdinal.offset,
+    let digits = try fields.required("ordinal") { try $0.asString() }
+    guard let offset = Offset(hex: digits), offset <= pool.lastOrdinal.offset,
       pool.address(of: Ordinal(offset)) == address
-    else {
-      throw RecordError("ordinal \(record.ordinal) of \(pool.subnet) is not \(address)")
-    }
-    return Attachment.Holding(
-      address: address, prefixLength: record.prefixLength, pool: pool, ordinal: Ordinal(offset),
-      gateway: try record.gateway.map { try IPAddress(parsing: $0) })
+    else { throw RecordError("ordinal \(digits) of \(pool.subnet) is not \(address)") }
+    self.init(
+      address: address, prefixLength: try fields.required("prefixLength") { try $0.asInteger() },
+      pool: pool, ordinal: Ordinal(offset),
+      gateway: try fields.optional("gateway") { try $0.asAddress() })
   }
 }
 
-private struct RangeRecord: Codable {
-  var first: String
-  var last: String
-
-  init(_ range: OffsetRange) {
-    (first, last) = (range.first.hex(digits: 32), range.last.hex(digits: 32))
+extension OffsetRange {
+  fileprivate var json: JSONValue {
+    .record([
+      ("first", .string(first.hex(digits: 32))), ("last", .string(last.hex(digits: 32))),
+    ])
   }
 
-  func range() throws -> OffsetRange {
-    guard let first = Offset(hex: first), let last = Offset(hex: last),
-      let range = OffsetRange(first: first, last: last)
+  fileprivate init(record: JSONValue) throws {
+    let fields = try RecordFields(record)
+    let first = try fields.required("first") { try $0.asString() }
+    let last = try fields.required("last") { try $0.asString() }
+    guard let low = Offset(hex: first), let high = Offset(hex: last),
+      let range = OffsetRange(first: low, last: high)
     else { throw RecordError("\(first)-\(last) is not an interval") }
-    return range
+    self = range
   }
-}
-
-private func hexNumber(_ text: String, _ name: String) throws -> UInt64 {
-  guard text.utf8.count == 16, let number = Offset(hex: text) else {
-    throw RecordError("\(name) \"\(text)\" is not a 64-bit number in hexadecimal")
-  }
-  return number.low
 }

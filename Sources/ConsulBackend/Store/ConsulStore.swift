@@ -117,7 +117,7 @@ public final class ConsulStore: AllocationStore {
     if case .chunk(let chunk) = value, let name = schema.relativeName(key) {
       return ChunkCodec.encode(chunk, key: name)
     }
-    guard let bytes = try RecordCodec.encode(value) else {
+    guard let bytes = RecordCodec.encode(value) else {
       throw RecordError("a value of \(key) is not kept in Consul")
     }
     return bytes

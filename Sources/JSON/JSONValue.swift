@@ -60,7 +60,7 @@ extension JSONValue {
   public static func number(_ value: Int) -> JSONValue { .number(literal: String(value)) }
 
   /// What kind of value this is, with its article, for messages.
-  var kind: String {
+  public var kind: String {
     switch self {
     case .null: "null"
     case .bool: "a boolean"

@@ -1,4 +1,5 @@
-// A strict JSON parser (RFC 8259) for what a runtime writes to standard input. It is our own
+// A strict JSON parser (RFC 8259) for what a runtime writes to standard input, and for the records
+// in a store. It is our own
 // because FoundationEssentials' decoder costs 1.3 ms of a process that has 2.4 ms in all (this one:
 // 0.05), takes commas that nobody else takes, drops the order of members, keeps the first of
 // duplicates where Go keeps the last, and does not say where an error is. Recursive descent, one

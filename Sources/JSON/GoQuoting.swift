@@ -1,7 +1,7 @@
 // The reference's messages quote what they show by Go's %q; operators and their scripts know them.
 
-/// The text in double quotes, with `"`, `\` and everything unprintable escaped as Go's %q does.
-func goQuoted(_ text: String) -> String {
+/// The text in double quotes, with `"`, `\` and everything unprintable escaped as Go's %q does. O(length).
+public func goQuoted(_ text: String) -> String {
   var quoted = "\""
   for scalar in text.unicodeScalars {
     switch scalar {
@@ -23,8 +23,8 @@ func goQuoted(_ text: String) -> String {
   return quoted + "\""
 }
 
-/// The texts as Go's %q prints a list: `["a" "b"]`.
-func goQuoted(_ texts: [String]) -> String {
+/// The texts as Go's %q prints a list: `["a" "b"]`. O(length).
+public func goQuoted(_ texts: [String]) -> String {
   "[" + texts.map(goQuoted).joined(separator: " ") + "]"
 }
 
