@@ -2,6 +2,7 @@
 
 import AddressSpace
 import CNI
+import JSON
 import Testing
 
 struct CNIArgumentsTests {
