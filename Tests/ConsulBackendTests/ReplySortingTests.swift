@@ -52,12 +52,14 @@ private func conflict(_ errors: [(Int, String)]) throws -> TransactionOutcome {
       (500, "rpc error making call: No cluster leader", .notApplied(.noLeader)),
       (
         500,
-        "rpc error getting client: failed to get conn: dial tcp <nil>->127.0.0.1:8300: connect: connection refused",
+        "rpc error getting client: failed to get conn: dial tcp <nil>->127.0.0.1:8300: "
+          + "connect: connection refused",
         .notApplied(.leaderUnreachable)
       ),
       (
         500,
-        "rpc error getting client: failed to get conn: rpc error: lead thread didn't get connection",
+        "rpc error getting client: failed to get conn: rpc error: "
+          + "lead thread didn't get connection",
         .notApplied(.leaderUnreachable)
       ),
       (500, "No path to datacenter", .refused(.datacenterUnknown)),

@@ -146,6 +146,12 @@ private let commit: [TransactionOperation] = [.cas(key: "k", value: [1], index: 
     }
   }
 
+  @Test func aHandshakeThatIsCutShort() async throws {
+    let server = try ScriptedServer { _ in }
+    let client = try makeClient("https://\(server.address)")
+    #expect(await client.transaction(commit).failure == .notApplied(.tlsFailed))
+  }
+
   /// The one connection is busy until its own time is over; who waits for it was never sent.
   @Test func waitingForAConnectionIsNotSending() async throws {
     let server = try ScriptedServer { $0.waitForClose() }

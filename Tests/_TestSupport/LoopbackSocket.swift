@@ -147,13 +147,12 @@ package func plainHTTP(
   let socket = try LoopbackSocket.connect(host, port)
   socket.limitReads(seconds: 10)
   let header = token.map { "X-Consul-Token: \($0)\r\n" } ?? ""
-  socket.write(
-    Array(
-      "\(method) \(path) HTTP/1.0\r\nHost: \(host)\r\n\(header)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
-        .utf8))
+  let length = "Content-Length: \(body.utf8.count)\r\n"
+  let head = "\(method) \(path) HTTP/1.0\r\nHost: \(host)\r\n\(header)\(length)\r\n"
+  socket.write(Array((head + body).utf8))
   let reply = String(decoding: socket.readToEnd(), as: UTF8.self)
-  guard let head = reply.firstRange(of: "\r\n\r\n"),
+  guard let end = reply.firstRange(of: "\r\n\r\n"),
     let status = reply.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
   else { throw TestSupportError("no answer from \(host):\(port)") }
-  return (status, String(reply[head.upperBound...]))
+  return (status, String(reply[end.upperBound...]))
 }

@@ -20,8 +20,9 @@ extension ConsulFault {
           + "and that the port speaks https"
       case .closedBeforeRequest: "\(endpoint) closed the connection before a request was sent"
       case .closedWithoutReply:
-        "\(endpoint) closed the connection without an answer\(detail): has the agent stopped, does "
-          + "the port speak https, or is its limit of connections (http_max_conns_per_client) reached?"
+        "\(endpoint) closed the connection without an answer\(detail): has the agent stopped, "
+          + "does the port speak https, or is its limit of connections "
+          + "(http_max_conns_per_client) reached?"
       case .closedInReply: "\(endpoint) closed the connection within its answer\(detail)"
       case .timedOut(let step): "no time left while \(step.rawValue): Consul at \(endpoint)"
       case .notHTTP: "\(endpoint) does not answer in HTTP\(detail): is it Consul's HTTP port?"
