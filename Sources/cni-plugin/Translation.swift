@@ -177,6 +177,7 @@ extension CNIError {
     case .tooLarge: (.configuration, "use fewer range sets")
     case .deadlineExceeded: (.tryAgainLater, "try again, or raise ipam.timeout")
     case .outcomeUnknown: (.tryAgainLater, "repeat the ADD or DEL: it finds out what happened")
+    case .storeWentBack: (.tryAgainLater, "mend it with: ipamctl check \(network) --repair")
     case .damaged: (.damagedData, "ipamctl check \(network) --repair")
     case .store(let error): classify(error, network: network)
     }

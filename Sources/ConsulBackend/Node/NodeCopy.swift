@@ -29,6 +29,39 @@ struct NodeCopy: Hashable {
     self.bootID = bootID
   }
 
+  /// Takes over an entry. A revision below the one seen before means that the store went back in time;
+  /// that is remembered until another incarnation of the network is seen, which a repair makes.
+  mutating func note(_ name: String, _ revision: UInt64, bytes: [UInt8]?, at moment: UInt64) {
+    if name == Self.definitionName, let bytes, let before = entries[name]?.bytes,
+      Self.incarnation(bytes) != Self.incarnation(before)
+    {
+      self = NodeCopy(bootID: bootID)
+    }
+    if let before = entries[name], bytes != nil, revision < before.revision {
+      entries[Self.goneBackName] = Entry(revision: before.revision, seenAt: .max, bytes: [])
+      return
+    }
+    if let bytes {
+      entries[name] = Entry(revision: revision, seenAt: moment, bytes: bytes)
+    } else {
+      // What moved is of no use for a commit any more; what was seen still counts.
+      entries[name]?.seenAt = 0
+    }
+  }
+
+  /// Whether an older state was seen than before.
+  var hasGoneBack: Bool { entries[Self.goneBackName] != nil }
+
+  private static let definitionName = "config"
+  private static let goneBackName = "!gone-back"
+
+  private static func incarnation(_ bytes: [UInt8]) -> UInt64? {
+    guard case .definition(let definition) = RecordCodec.decode(bytes, for: .definition) else {
+      return nil
+    }
+    return definition.incarnation
+  }
+
   /// Reads a file's bytes; nil if they are not a copy, or one of another boot.
   init?(_ bytes: [UInt8], bootID: String) {
     var reader = Reader(bytes[...])

@@ -50,6 +50,13 @@ package final class NodeState: LocalState {
     }
   }
 
+  package func newestRevision(_ name: String) -> UInt64 {
+    state.withLock { state in
+      load(&state)
+      return state.copy.entries[name]?.revision ?? 0
+    }
+  }
+
   package func cursor(_ set: Int) -> IPAddress? {
     state.withLock { state in
       load(&state)
@@ -64,12 +71,17 @@ package final class NodeState: LocalState {
       load(&state)
       let now = NodeFile.bootClock
       for (name, bytes, revision) in written {
-        state.copy.entries[name] = bytes.map {
-          NodeCopy.Entry(revision: revision, seenAt: now, bytes: $0)
-        }
+        state.copy.note(name, revision, bytes: bytes, at: now)
       }
       state.copy.cursors.merge(cursors) { _, new in new }
       state.isChanged = true
+    }
+  }
+
+  package var hasGoneBack: Bool {
+    state.withLock { state in
+      load(&state)
+      return state.copy.hasGoneBack
     }
   }
 

@@ -39,6 +39,11 @@ extension ConsulStore {
     local.update([(name, entry.value, entry.modifyIndex)], cursors: [:])
   }
 
+  func isOlderThanSeen(_ entry: KVEntry, _ key: StoreKey) -> Bool {
+    guard key.isKeptByNodes, let name = schema.relativeName(key) else { return false }
+    return entry.modifyIndex < local.newestRevision(name)
+  }
+
   func remember(
     _ operations: [StoreOperation], _ transaction: [TransactionOperation],
     _ cursors: [Int: IPAddress], _ revision: Revision

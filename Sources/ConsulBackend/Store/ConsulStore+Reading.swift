@@ -66,6 +66,10 @@ extension ConsulStore {
       try await self.client.get(name, consistency: consistency, deadline: self.instant(deadline))
     }
     if let entry {
+      if consistency != .consistent, isOlderThanSeen(entry, key) {
+        // A deposed leader may answer so for a moment; only a confirmed answer counts.
+        return try await get(key, .consistent, deadline)
+      }
       keep(entry, for: key)
       return decode(entry.value, Revision(entry.modifyIndex), for: key)
     }

@@ -55,9 +55,11 @@ public final class ConsulStore: AllocationStore {
 
   /// A shared store with a definition; the operation limit is what the server was found to take.
   public var traits: StoreTraits {
-    StoreTraits(
+    var traits = StoreTraits(
       keepsDefinition: true, isShared: true, operationLimit: client.operationLimit,
       isLocal: false)
+    traits.hasGoneBack = local.hasGoneBack
+    return traits
   }
 
   /// Closes the connections.

@@ -8,11 +8,16 @@ import Synchronization
 package protocol LocalState: Sendable {
   /// The node's copy of a key, by its name below the network, if it is recent enough for a commit.
   func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)?
+  /// The newest revision of a key that this node has seen, however long ago; 0 for none.
+  func newestRevision(_ name: String) -> UInt64
   /// The address handed out last from a range set.
   func cursor(_ set: Int) -> IPAddress?
   /// Takes over what was read or committed (no bytes: the copy is of no use any more).
   func update(
     _ written: [(name: String, bytes: [UInt8]?, revision: UInt64)], cursors: [Int: IPAddress])
+
+  /// Whether what was read showed that the store went back to an older state.
+  var hasGoneBack: Bool { get }
 
   /// What this node committed for an attachment.
   func attachment(_ key: AttachmentKey) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)?
@@ -35,6 +40,8 @@ package final class NoLocalState: LocalState {
   private let cursors = Mutex<[Int: IPAddress]>([:])
 
   package init() {}
+  package var hasGoneBack: Bool { false }
+  package func newestRevision(_ name: String) -> UInt64 { 0 }
   package func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)? { nil }
   package func cursor(_ set: Int) -> IPAddress? { cursors.withLock { $0[set] } }
   package func update(

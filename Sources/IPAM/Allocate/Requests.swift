@@ -71,6 +71,8 @@ public enum AllocationError: Error, Hashable, Sendable {
   case outcomeUnknown(String)
   /// The store failed.
   case store(StoreError)
+  /// The store was restored to an older state: what it says is free may be in use.
+  case storeWentBack(network: String)
   /// Stored data is damaged and nothing else was left to allocate from.
   case damaged(String)
 }
@@ -116,6 +118,10 @@ extension AllocationError: CustomStringConvertible {
       return "one attachment of this network needs \(operations) operations, a commit may have "
         + "\(limit): use fewer range sets"
     case .deadlineExceeded(let text), .outcomeUnknown(let text), .damaged(let text): return text
+    case .storeWentBack(let network):
+      return
+        "the store holds an older state of network \(network) than this node has seen, as after "
+        + "a restored snapshot: what it says is free may be in use"
     case .store(let error): return error.description
     }
   }

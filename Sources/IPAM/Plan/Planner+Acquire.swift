@@ -8,6 +8,9 @@ extension Planner {
   mutating func planAcquire(
     _ request: AcquireRequest, wish: inout Wish, _ draft: inout Draft
   ) -> Verdict {
+    if traits.hasGoneBack {
+      return .resolved(.failure(.storeWentBack(network: configuration.networkName)))
+    }
     let own = StoreKey.attachment(request.attachment)
     let mustKnow = traits.isLocal || wish.needsAttachments
     let mustAsk = traits.keepsDefinition && view[.definition] == nil

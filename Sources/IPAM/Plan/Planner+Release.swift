@@ -12,7 +12,8 @@ extension Planner {
       // The definition says how long to cool down; a release goes on without it. The home chunk is
       // read along because most bits are there.
       return .needs(
-        stored.union(homeReads(withChunks: !traits.isLocal)), wish.needsAttachments ? .consistent : .cached)
+        stored.union(homeReads(withChunks: !traits.isLocal)),
+        wish.needsAttachments ? .consistent : .cached)
     }
     let found = keys.first { view[.attachment($0)] != .absent }
     guard let key = found, let entry = view[.attachment(key)] else {

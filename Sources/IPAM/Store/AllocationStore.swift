@@ -74,6 +74,9 @@ public struct StoreTraits: Hashable, Sendable {
   /// or deletes under their keys counts as a check, and their revisions may grow without a write of
   /// them. Definitions, hardware addresses, workloads and nonces are not kept.
   public var keepsOnlyLeases: Bool
+  /// The store was seen in an older state than before (a restored snapshot): what it says is free may
+  /// be in use, so nothing is acquired until it was repaired.
+  public var hasGoneBack = false
 
   /// Traits.
   public init(
