@@ -14,8 +14,27 @@ let benchmarks: @Sendable () -> Void = {
     maxDuration: .milliseconds(150))
   poolBenchmarks()
   bulkBenchmarks()
+  threadBenchmarks()
   chunkBenchmarks()
   textBenchmarks()
+}
+
+/// What the threads measure themselves: the time to start them is not in it.
+@Sendable
+private func threadBenchmarks() {
+  let pair = BenchmarkMetric.custom("time of a pair, ns", useScalingFactor: false)
+  for cell in PoolCell.all where cell.free >= 2 {
+    for (pools, name) in [(1, "one pool"), (2, "a pool each")] {
+      Benchmark(
+        "acquire+release by two threads on \(name), \(cell)",
+        configuration: Benchmark.Configuration(metrics: [pair])
+      ) { benchmark, workload in
+        benchmark.measurement(pair, Int(workload.acquireAndRelease(2_000)))
+      } setup: {
+        ThreadWorkload(cell, pools: pools, threads: 2)
+      }
+    }
+  }
 }
 
 /// A benchmark of 1,000 operations on what `setup` makes.

@@ -124,3 +124,26 @@ func textFigures(_ options: borrowing Options) -> [Figure] {
       note: "\(decimal(times[0])) ns")
   ]
 }
+
+func threadFigures(_ options: borrowing Options) -> [Figure] {
+  var table = [["two threads, ns a pair and thread", "two pools", "one pool", "one thread"]]
+  var worst: (share: Double, cell: PoolCell?) = (.infinity, nil)
+  for size in PoolSize.allCases {
+    let cell = PoolCell(size: size, fill: .half)
+    let workloads = [(2, 2), (1, 2), (1, 1)].map { pools, threads in
+      ThreadWorkload(cell, pools: pools, threads: threads)
+    }
+    let laps = workloads.map { workload in
+      Lap("threads") { workload.acquireAndRelease(5_000) }
+    }
+    let times = best(of: laps, rounds: options.rounds * 2)
+    table.append([cell.description] + times.map(decimal))
+    if times[0] / times[1] < worst.share { worst = (times[0] / times[1], cell) }
+  }
+  if options.showsAll { printColumns(table) }
+  return [
+    Figure(
+      "thread", "two threads on one pool / on two pools", worst.share, .atLeast(0.8),
+      note: "worst: \(worst.cell?.description ?? "")")
+  ]
+}

@@ -13,6 +13,7 @@ import Workloads
 let options = Options(CommandLine.arguments.dropFirst())
 let groups: [(name: String, figures: (borrowing Options) throws -> [Figure])] = [
   ("chunk", chunkFigures), ("pool", poolFigures), ("bulk", bulkFigures),
+  ("thread", threadFigures),
   ("offset", offsetFigures), ("text", textFigures), ("bytes", byteFigures),
   ("heap", heapFigures), ("counts", countFigures),
 ]
