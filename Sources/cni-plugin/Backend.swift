@@ -13,6 +13,8 @@ struct Backend {
   static let stateDirectory = "/var/lib/cni/cni-ipam-consul"
 
   let allocator: NetworkAllocator
+  /// Whether it is kept as host-local keeps it, and speaks as host-local does.
+  var isDirectory: Bool { allocator.store.traits.isLocal }
   private let definition: NetworkDefinition?
   private let nodeName: String
   private let earlierNodeNames: [String]

@@ -53,7 +53,9 @@ struct Command {
       try await backend.allocator.check(
         backend.names(of: invocation.attachment), expected: expected, deadline: deadline)
     } catch {
-      throw CNIError(error, network: invocation.configuration.name)
+      let failure = CNIError(error, network: invocation.configuration.name)
+      guard case .notHeld = error, backend.isDirectory else { throw failure }
+      throw CNIError(failure.code, "host-local: \(failure.message)", details: failure.details)
     }
   }
 

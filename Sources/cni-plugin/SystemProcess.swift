@@ -18,7 +18,11 @@ enum SystemProcess {
     let call: String
     let code: Int32
 
-    var description: String { "\(call): \(String(cString: strerror(code)))" }
+    /// In lower case, as the reference's messages are.
+    var description: String {
+      let reason = String(cString: strerror(code))
+      return "\(call): \(reason.prefix(1).lowercased())\(reason.dropFirst())"
+    }
   }
 
   /// All variables; of a repeated one the first, as getenv(3) has it.

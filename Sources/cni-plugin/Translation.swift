@@ -49,7 +49,7 @@ extension NetworkDefinition {
         nameservers: dns.nameservers, domain: dns.domain.isEmpty ? nil : dns.domain,
         search: dns.search, options: dns.options)
     } catch {
-      throw CNIError(.inputOutput, "resolvConf: \(error)", details: "mend or remove resolvConf")
+      throw CNIError(.inputOutput, "\(error)", details: "mend or remove ipam.resolvConf")
     }
   }
 }

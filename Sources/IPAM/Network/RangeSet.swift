@@ -52,6 +52,8 @@ public struct RangeSet: Hashable, Sendable {
   public static func sets(
     _ texts: [[SubnetRange.Text]], rules: SubnetRange.Rules = .init()
   ) throws(NetworkDefinitionError) -> [RangeSet] {
+    // What is no address at all is noticed before any range is looked at as a whole.
+    for text in texts.joined() { try SubnetRange.checkSyntax(text) }
     guard !texts.isEmpty else { throw NetworkDefinitionError("no IP ranges specified") }
     var sets: [RangeSet] = []
     for (index, set) in texts.enumerated() {

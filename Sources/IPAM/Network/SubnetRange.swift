@@ -130,6 +130,12 @@ public struct SubnetRange: Hashable, Sendable {
     return AddressRange(first: low, last: high) ?? addresses
   }
 
+  /// Refuses texts that are no addresses, whatever they would mean together.
+  static func checkSyntax(_ text: Text) throws(NetworkDefinitionError) {
+    if let subnet = text.subnet { _ = try parseSubnet(subnet) }
+    for address in [text.rangeStart, text.rangeEnd, text.gateway] { _ = try parseAddress(address) }
+  }
+
   private static func parseSubnet(
     _ text: String
   ) throws(NetworkDefinitionError) -> InterfaceAddress {
