@@ -25,19 +25,41 @@ let package = Package(
     .target(
       name: "ConsulBackend",
       dependencies: [
-        "AddressSpace", "BitmapAllocator", "IPAM",
+        "AddressSpace", "BitmapAllocator", "IPAM", "JSON",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOTLS", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]),
-    .target(name: "CNI", dependencies: ["AddressSpace"]),
+    .target(name: "JSON"),
+    .target(name: "CNI", dependencies: ["AddressSpace", "JSON"]),
     .target(name: "IPAMTesting", dependencies: ["AddressSpace", "BitmapAllocator", "IPAM"]),
     .executableTarget(
       name: "cni-plugin",
       dependencies: [
-        "AddressSpace", "BitmapAllocator", "CNI", "IPAM", "ConsulBackend", "DiskBackend",
+        "AddressSpace", "BitmapAllocator", "CNI", "IPAM", "JSON", "ConsulBackend", "DiskBackend",
       ]),
+    .target(name: "TestSupport", path: "Tests/_TestSupport"),
+    .testTarget(name: "AddressSpaceTests", dependencies: ["AddressSpace", "TestSupport"]),
+    .testTarget(
+      name: "BitmapAllocatorTests",
+      dependencies: ["AddressSpace", "BitmapAllocator", "TestSupport"]),
+    .testTarget(name: "CNITests", dependencies: ["AddressSpace", "CNI", "JSON", "TestSupport"]),
+    .testTarget(
+      name: "IPAMTests",
+      dependencies: ["AddressSpace", "BitmapAllocator", "IPAM", "IPAMTesting", "TestSupport"]),
+    .testTarget(
+      name: "ConsulBackendTests",
+      dependencies: [
+        "AddressSpace", "BitmapAllocator", "ConsulBackend", "IPAM", "IPAMTesting", "TestSupport",
+      ]),
+    .testTarget(
+      name: "DiskBackendTests",
+      dependencies: [
+        "AddressSpace", "BitmapAllocator", "DiskBackend", "IPAM", "IPAMTesting", "TestSupport",
+      ]),
+    .testTarget(name: "IntegrationTests", dependencies: ["AddressSpace", "TestSupport"]),
   ]
 )
 
