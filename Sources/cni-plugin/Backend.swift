@@ -84,13 +84,19 @@ struct Backend {
       node: nodeName, container: attachment.containerID, interface: attachment.interfaceName)
   }
 
-  /// The names under which it may be found.
+  /// The names under which it may be found: also those that this node had before, and in a directory
+  /// that of an old reservation, which says no interface.
   func names(of attachment: CNIAttachment) -> [AttachmentKey] {
-    [name(of: attachment)]
-      + earlierNodeNames.map {
-        AttachmentKey(
-          node: $0, container: attachment.containerID, interface: attachment.interfaceName)
-      }
+    var names = [name(of: attachment)]
+    names += earlierNodeNames.map {
+      AttachmentKey(
+        node: $0, container: attachment.containerID, interface: attachment.interfaceName)
+    }
+    if isDirectory {
+      names.append(
+        AttachmentKey(node: nodeName, container: attachment.containerID, interface: ""))
+    }
+    return names
   }
 
   /// Says on standard error in which of the given keys the definition that rules differs from the
@@ -103,7 +109,7 @@ struct Backend {
         + different.joined(separator: ", "))
   }
 
-  private static let warn: @Sendable (String) -> Void = { text in
+  static let warn: @Sendable (String) -> Void = { text in
     SystemProcess.write("cni-ipam-consul: warning: \(text)\n", to: .error)
   }
 

@@ -23,6 +23,7 @@ extension NetworkDefinition {
     } catch {
       throw CNIError(.configuration, error.description)
     }
+    if invocation.command == .add { Self.warnOfHostBits(in: texts.joined()) }
     try invocation.configuration.requireRoom(for: sets.map(\.family))
     do {
       try RangeSet.checkDisjoint(sets)
@@ -39,6 +40,16 @@ extension NetworkDefinition {
       searchOrder: settings.searchOrder.map { $0 == .sequential ? .sequential : .homeChunk }
         ?? order,
       chunkBits: settings.chunkBits, unitPrefixLength: settings.unitPrefixLength)
+  }
+
+  /// Host bits that were refused are an error already; those that are left were masked.
+  private static func warnOfHostBits(in texts: some Sequence<SubnetRange.Text>) {
+    for text in texts {
+      guard let subnet = text.subnet, let written = try? InterfaceAddress(parsing: subnet),
+        written.address != written.prefix.address
+      else { continue }
+      Backend.warn("the subnet \(subnet) has host bits set: taken as \(written.prefix)")
+    }
   }
 
   private static func dns(_ settings: PoolSettings, isNeeded: Bool) throws -> IPAM.DNS {

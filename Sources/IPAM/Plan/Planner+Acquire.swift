@@ -98,8 +98,11 @@ extension Planner {
     if configuration.repeatPolicy == .refuse {
       for (index, set) in definition.rangeSets.enumerated() {
         if let held = attachment.holdings.first(where: { set.range(holding: $0.address) != nil }) {
-          return .resolved(
-            .failure(.alreadyHeld(set: index, held.address, request.attachment)))
+          let error: AllocationError =
+            request.requested.contains(held.address)
+            ? .requestedTaken(set: index, held.address, set, holder: request.attachment)
+            : .alreadyHeld(set: index, held.address, request.attachment)
+          return .resolved(.failure(error))
         }
       }
       return nil
