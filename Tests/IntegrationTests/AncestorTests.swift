@@ -57,6 +57,8 @@ struct AncestorTests {
       #expect(
         first.json == .object(["cniVersion": "0.1.0", family: address, "dns": [:]]),
         "\(example.name): \(first)")
+      let warning = first.ended.errorOutput
+      #expect(warning.contains("host bits") == example.ipam.contains("203.0.113.1/24"), "\(first)")
       let second = try await Call("ADD", file, ["CNI_CONTAINERID": "c2"]).succeeds()
       #expect(second.addresses.allSatisfy { $0.hasPrefix(example.prefix) }, "\(second)")
       #expect(second.addresses != first.addresses)

@@ -191,6 +191,6 @@ struct BadInputTests {
     let ipam = Self.good.merging(["resolvConf": "/nonexistent/resolv.conf"])
     try await network.refuses(
       Call("ADD", network.configuration(ipam)),
-      Refusal(5, words: ["/nonexistent/resolv.conf", "No such file or directory"]))
+      Refusal(5, "open /nonexistent/resolv.conf: no such file or directory"))
   }
 }
