@@ -11,14 +11,14 @@
 internal import AddressSpace
 internal import Synchronization
 
+// Sendable by proof: a part's core is touched only under the part's lock, and in init and deinit,
+// when nobody else has the pool. The rest never changes or is atomic.
+
 /// A pool of addresses or delegated prefixes that any number of threads may use at once.
 ///
 /// The same operations as `AddressPool`, but a reference: nothing is `mutating`. An operation on
 /// one unit takes one lock for a few nanoseconds; those on the whole pool take all locks, in order,
 /// and so see one moment.
-// Sendable by proof: a part's core is touched only in `locked(_:_:)` and `allLocked(_:)`, under the
-// part's lock, and in init and deinit, when nobody else has the pool. The rest never changes or is
-// atomic.
 public final class ConcurrentAddressPool: @unchecked Sendable {
   /// What may be handed out.
   public let space: PoolSpace

@@ -3,7 +3,7 @@
 
 import AddressSpace
 import Testing
-import _TestSupport
+import TestSupport
 
 @testable import BitmapAllocator
 

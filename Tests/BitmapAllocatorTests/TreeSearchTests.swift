@@ -1,6 +1,6 @@
 import AddressSpace
 import Testing
-import _TestSupport
+import TestSupport
 
 @testable import BitmapAllocator
 
