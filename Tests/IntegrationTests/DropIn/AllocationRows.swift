@@ -114,6 +114,16 @@ enum AllocationRows {
       .fails("failed to allocate all requested IPs: fd00::5", arguments: "IP=fd00::5")
         .but(.cleanFailure)),
     DropInRow(
+      "one that nobody hands out, and nothing free", ["subnet": "10.0.0.0/30"],
+      .add("c1", "10.0.0.2/30"),
+      .fails(
+        by: "c2", "failed to allocate all requested IPs: 10.9.9.9", arguments: "IP=10.9.9.9"
+      ).but(
+        .requestFirst,
+        .error(
+          "failed to allocate for range 0: no IP addresses available in range set: "
+            + "10.0.0.1-10.0.0.2"))),
+    DropInRow(
       "two that nobody hands out", small,
       .fails(
         "failed to allocate all requested IPs: 10.9.9.9 10.9.9.8", arguments: "IP=10.9.9.9",

@@ -19,6 +19,7 @@ enum Difference: String, Sendable {
   case wholeSpace = "0.0.0.0/0 and ::/0 work"
   case ownWords = "Go's words for a value of the wrong type are not repeated"
   case orderedList = "requests that nobody can serve are listed in the order in which they came"
+  case requestFirst = "a request that nobody can serve is said before a set is searched"
   case newerVersion = "CNI 1.1.0"
   case carry = "address arithmetic keeps the family"
   case oncePerCall = "a DEL looks once, not once for every range set"
