@@ -55,7 +55,7 @@ struct ProcessFactsTests {
     for name in ["icudt", "$s10Foundation", "_FoundationICU"] {
       #expect(try await !PluginFile.contains(name), "\(name) is in the plugin")
     }
-    #expect(try await PluginFile.contains("CNI_CONTAINERID"))
+    #expect(try await PluginFile.contains("CNI protocol versions supported"))
   }
 
   @Test(.enabled(PluginFile.staticReason) { await PluginFile.isStatic })
@@ -76,10 +76,9 @@ struct ProcessFactsTests {
       let folder = library.hasPrefix("ld-linux-x86") ? "/lib64" : "/lib"
       try FileManager.default.createDirectory(
         atPath: root.path + folder, withIntermediateDirectories: true)
-      try writeFile(root.path + "\(folder)/\(library)", bytes: try readFile(path))
+      try copy(path, to: root.path + "\(folder)/\(library)")
     }
-    try writeFile(root.path + "/plugin", bytes: try readFile(Program.ours))
-    chmod(root.path + "/plugin", 0o755)
+    try copy(Program.ours, to: root.path + "/plugin")
 
     let configuration: JSON = [
       "name": "net", "cniVersion": "1.0.0",
@@ -93,6 +92,11 @@ struct ProcessFactsTests {
     execution.input = .text(configuration.text)
     let answer = Answer(try await execution.run())
     #expect(answer.addresses == ["10.7.0.2/24"], "\(answer)")
+  }
+
+  private func copy(_ program: String, to path: String) throws {
+    try writeFile(path, bytes: try readFile(program))
+    chmod(path, 0o755)
   }
 
   /// The environment of every call in these tests is CNI_* and nothing else; here are the commands
