@@ -74,10 +74,15 @@ struct PoolCore: ~Copyable {
     current = copy
   }
 
-  /// Where nothing may be used, the current leaf is marked from the start: its bit above is not
-  /// free and never will be.
+  /// Where nothing may be used, the current leaf and all above it are marked from the start: their
+  /// bits are not free and never will be.
   mutating func closeUseless() {
-    if space.allowed.isEmpty, parent(of: current) != nil { current.isMarked = true }
+    guard space.allowed.isEmpty else { return }
+    var node = current
+    while let parent = parent(of: node) {
+      node.isMarked = true
+      node = parent
+    }
   }
 
   // MARK: - Any ordinal
