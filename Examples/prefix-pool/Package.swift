@@ -3,7 +3,7 @@ import PackageDescription
 
 let package = Package(
   name: "prefix-pool",
-  dependencies: [.package(path: "../..")],
+  dependencies: [.package(name: "cni-ipam-consul", path: "../..")],
   targets: [
     .executableTarget(
       name: "prefix-pool",
