@@ -10,6 +10,7 @@ import AddressSpace
 
 @testable import BitmapAllocator
 
+/// What libFuzzer calls with each input; 0 tells it to keep going.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let input = UnsafeBufferPointer(start: start, count: count)
