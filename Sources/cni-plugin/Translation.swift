@@ -13,6 +13,14 @@ extension NetworkDefinition {
   ) throws {
     let settings = try invocation.configuration.poolSettings()
     let isLocal = !rules.masksHostBits
+    guard isLocal || settings.runtimeRangeSets.isEmpty else {
+      // What one attachment brings along must not become the network for all.
+      throw CNIError(
+        .configuration,
+        "network \(invocation.configuration.name) is in Consul and hands out no other ranges than "
+          + "its own",
+        details: "remove runtimeConfig.ipRanges, or the capability ipRanges")
+    }
     guard isLocal || !settings.allRangeSets.isEmpty else { return nil }
     var rules = rules
     rules.allowsSmallSubnets = settings.allowSmallSubnets
