@@ -1,4 +1,5 @@
 import AddressSpace
+import BitmapAllocator
 import IPAM
 
 // The file in which a node keeps copies of what it saw of one network. What is in it is a guess that a
@@ -29,15 +30,18 @@ struct NodeCopy: Hashable {
     self.bootID = bootID
   }
 
-  /// Takes over an entry. A revision below the one seen before means that the store went back in time;
-  /// that is remembered until another incarnation of the network is seen, which a repair makes.
+  /// Takes over an entry. A revision below the one seen before means that the store went back in time,
+  /// and so does a chunk's generation, where others wrote the chunk since; that is remembered until
+  /// another incarnation of the network is seen, which a repair makes.
   mutating func note(_ name: String, _ revision: UInt64, bytes: [UInt8]?, at moment: UInt64) {
     if name == Self.definitionName, let bytes, let before = entries[name]?.bytes,
       Self.incarnation(bytes) != Self.incarnation(before)
     {
       self = NodeCopy(bootID: bootID)
     }
-    if let before = entries[name], bytes != nil, revision < before.revision {
+    if let before = entries[name], let bytes,
+      revision < before.revision || Self.goesBack(name, from: before.bytes, to: bytes)
+    {
       entries[Self.goneBackName] = Entry(revision: before.revision, seenAt: .max, bytes: [])
       return
     }
@@ -60,6 +64,20 @@ struct NodeCopy: Hashable {
       return nil
     }
     return definition.incarnation
+  }
+
+  /// Whether a chunk is an earlier one than before, of the same network.
+  private static func goesBack(_ name: String, from before: [UInt8], to now: [UInt8]) -> Bool {
+    guard let before = chunk(name, before), let now = chunk(name, now) else { return false }
+    return now.incarnation == before.incarnation && now.generation < before.generation
+  }
+
+  private static func chunk(_ name: String, _ bytes: [UInt8]) -> Chunk? {
+    let parts = name.split(separator: "/")
+    guard parts.count == 4, parts[0] == "pools", let pool = KeySchema.pool(parts[1]) else {
+      return nil
+    }
+    return try? ChunkCodec.decode(bytes, key: name, chunkBits: pool.chunkBits)
   }
 
   /// Reads a file's bytes; nil if they are not a copy, or one of another boot.

@@ -1,6 +1,7 @@
 import AddressSpace
 import BitmapAllocator
 import IPAM
+import Synchronization
 
 // What the node remembers around reads and commits, and the one thing that it must not forget: a
 // commit whose outcome was never learned. Its late copy could still make an attachment appear after a
@@ -71,6 +72,17 @@ extension ConsulStore {
 
   // MARK: Commits without an outcome
 
+  /// An earlier process left word of a commit for one of these attachments: its late copy must not
+  /// come after what is committed now has been released.
+  func fenceEarlier(
+    _ operations: [StoreOperation], _ deadline: Deadline
+  ) async throws(StoreError) {
+    for key in operations.compactMap(\.createdAttachment) {
+      if unanswered.withLock({ $0.contains(key) }) { continue }
+      _ = try await fencePending(key, deadline)
+    }
+  }
+
   /// Leaves word of a commit that makes attachments, before it is sent.
   func expect(_ operations: [StoreOperation], _ transaction: [TransactionOperation]) {
     let made = operations.compactMap(\.createdAttachment)
@@ -83,8 +95,28 @@ extension ConsulStore {
     for key in made { local.setPending(key, text) }
   }
 
-  func settle(_ operations: [StoreOperation]) {
-    for key in operations.compactMap(\.createdAttachment) { local.clearPending(key) }
+  /// Takes word back when no late copy can come: the commit happened, lost for good, or was turned
+  /// away and had never been sent without an answer before.
+  func settle(_ operations: [StoreOperation], _ outcome: TransactionOutcome) {
+    let made = operations.compactMap(\.createdAttachment)
+    guard !made.isEmpty else { return }
+    let isOpen = unanswered.withLock { unanswered in
+      switch outcome {
+      case .unknown:
+        unanswered.formUnion(made)
+        return true
+      case .conflict(let failed):
+        // What must not exist and does may go again; all else has moved for good.
+        let isPast = failed.contains { operations[$0.operation].movesForGood }
+        guard isPast || unanswered.isDisjoint(with: made) else { return true }
+      case .refused, .notApplied:
+        guard unanswered.isDisjoint(with: made) else { return true }
+      case .committed: break
+      }
+      unanswered.subtract(made)
+      return false
+    }
+    if !isOpen { for key in made { local.clearPending(key) } }
   }
 
   /// Makes every late copy of a pending commit fail; whether there was one.

@@ -1,6 +1,7 @@
 public import AddressSpace
 import BitmapAllocator
 public import IPAM
+import Synchronization
 
 // One network's allocation in Consul. Values are translated, revisions are ModifyIndexes, a commit is
 // one /v1/txn; what a reply means is the client's knowledge, what to do about it the planner's.
@@ -12,6 +13,8 @@ public final class ConsulStore: AllocationStore {
   let network: String
   let local: any LocalState
   let surroundings: Surroundings
+  /// Attachments of commits that were sent at least once without an answer.
+  let unanswered = Mutex<Set<AttachmentKey>>([])
 
   /// Where this project's keys begin unless the configuration says otherwise.
   public static let defaultPrefix = "cni-ipam-consul"
@@ -77,10 +80,14 @@ public final class ConsulStore: AllocationStore {
     } catch {
       return .refused(StoreError(.refused, "a value cannot be encoded: \(error)"))
     }
+    do {
+      try await fenceEarlier(operations, deadline)
+    } catch {
+      return .refused(error)
+    }
     expect(operations, transaction)
     let outcome = await client.transaction(transaction, deadline: instant(deadline))
-    if case .unknown(let fault) = outcome { return .unknown(fault.description) }
-    settle(operations)
+    settle(operations, outcome)
     switch outcome {
     case .committed(let results):
       // Deletes report nothing; a commit of deletes alone writes nothing whose revision matters.
@@ -95,7 +102,8 @@ public final class ConsulStore: AllocationStore {
         return .tooLarge
       }
       return .refused(StoreError(.refused, refusal.description))
-    case .notApplied(let fault), .unknown(let fault):
+    case .unknown(let fault): return .unknown(fault.description)
+    case .notApplied(let fault):
       return fault.reason.isUnreachable
         ? .refused(StoreError(.unavailable, fault.description))
         : .unavailable(fault.description)

@@ -19,6 +19,8 @@ public actor NetworkAllocator {
   private var callers: [UInt64: Caller] = [:]
   private var lastTicket: UInt64 = 0
   private var isRunning = false
+  /// Ends early when somebody comes or goes.
+  private var pause: Task<Void, Never>?
   private let warn: @Sendable (String) -> Void
 
   /// An allocator for one network.
@@ -102,6 +104,7 @@ public actor NetworkAllocator {
       await withCheckedContinuation { continuation in
         callers[ticket] = continuation
         planner.enqueue(wish)
+        pause?.cancel()
         if !isRunning {
           isRunning = true
           Task { await self.run() }
@@ -117,6 +120,7 @@ public actor NetworkAllocator {
   private func abandon(_ ticket: UInt64) {
     guard let caller = callers.removeValue(forKey: ticket) else { return }
     planner.withdraw(ticket)
+    pause?.cancel()
     caller.resume(
       returning: .failure(.deadlineExceeded("the operation was cancelled")))
   }
@@ -144,7 +148,7 @@ public actor NetworkAllocator {
       let deadline = planner.deadline ?? surroundings.deadline(inMilliseconds: 1_000)
       switch step {
       case .idle: return
-      case .wait(let nanoseconds): await surroundings.sleep(nanoseconds)
+      case .wait(let nanoseconds): await sleep(nanoseconds)
       case .read(let keys, let consistency):
         do {
           let answer = try await store.read(keys, consistency: consistency, deadline: deadline)
@@ -158,6 +162,13 @@ public actor NetworkAllocator {
       }
       deliver()
     }
+  }
+
+  private func sleep(_ nanoseconds: UInt64) async {
+    let pause = Task { [surroundings] in await surroundings.sleep(nanoseconds) }
+    self.pause = pause
+    await pause.value
+    self.pause = nil
   }
 
   private func deliver() {

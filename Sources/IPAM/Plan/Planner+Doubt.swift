@@ -26,6 +26,8 @@ struct Doubt: Sendable {
   var attempts = 0
   var notBefore: UInt64 = 0
   var fence: Commit?
+  /// The operations that a conflict named, when it did not prove enough.
+  var conflicting: [Int] = []
   /// Attachments that nobody waits for any more; released if it turns out that they exist.
   var unclaimed: [AttachmentKey] = []
 }
@@ -49,6 +51,10 @@ extension Planner {
         settle(doubt, indices)
         return next()
       }
+      guard !doubt.flight.grants.isEmpty || doubt.attempts < Self.fenceAttempts else {
+        return giveUp(doubt)
+      }
+      if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
       return .read(keys, .consistent)
     case .resend:
       if doubt.flight.grants.isEmpty {
@@ -58,11 +64,9 @@ extension Planner {
       if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
       return .commit(doubt.flight.commit)
     case .fence:
-      guard doubt.attempts < Self.fenceAttempts, let fence = fence(doubt.flight) else {
-        self.doubt = nil
-        for operation in doubt.flight.commit.operations { view.forget(operation.key) }
-        return next()
-      }
+      guard !doubt.flight.grants.isEmpty || doubt.attempts < Self.fenceAttempts,
+        let fence = fence(doubt.flight)
+      else { return giveUp(doubt) }
       if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
       self.doubt?.fence = fence
       return .commit(fence)
@@ -71,6 +75,14 @@ extension Planner {
 
   /// How often a fence is tried once nobody waits for the outcome any more.
   static let fenceAttempts = 3
+
+  /// The outcome stays open: those who wait are told so, and nothing that was seen counts any more.
+  private mutating func giveUp(_ doubt: Doubt) -> Step {
+    self.doubt = nil
+    for grant in doubt.flight.grants { resolveAsUnknown(grant, doubt.reason) }
+    for operation in doubt.flight.commit.operations { view.forget(operation.key) }
+    return next()
+  }
 
   mutating func endedInDoubt(_ outcome: CommitOutcome) {
     guard var doubt else { return }
@@ -87,11 +99,13 @@ extension Planner {
       self.doubt = nil
       finishGathering()
       if let fence = doubt.fence { view.apply(fence.operations, revision) }
+      lost(doubt.flight, doubt.conflicting)
       return
     case (.conflict(let indices), _):
       view.forgetConfirmations()
-      doubt.phase = .resolve(isFence ? [] : indices)
+      doubt.phase = .resolve(isFence ? doubt.conflicting : indices)
       doubt.fence = nil
+      (doubt.attempts, doubt.notBefore) = (0, 0)
     case (.refused(let error), _) where error.kind == .unavailable:
       retryInDoubt(&doubt, error.description)
     case (.refused(let error), _):
@@ -135,7 +149,10 @@ extension Planner {
     for grant in doubt.flight.grants { resolveAsUnknown(grant, doubt.reason) }
     doubt.unclaimed += doubt.flight.grants.compactMap(\.wish.acquires)
     doubt.flight = Flight(commit: doubt.flight.commit, grants: [], sentAt: doubt.flight.sentAt)
+    // A fence may be refused as well, so these attempts count, and wait.
+    if doubt.fence == nil { doubt.attempts = 0 }
     doubt.phase = .fence
+    retryInDoubt(&doubt, doubt.reason)
   }
 
   private mutating func resolveAsUnknown(_ grant: Draft.Grant, _ reason: String) {
@@ -180,9 +197,24 @@ extension Planner {
       grant(flight)
       view.apply(cursors: flight.commit.cursors)
       releaseUnclaimed(doubt.unclaimed)
-    } else {
+    } else if isPast(flight, indices) {
       lost(flight, indices)
+    } else {
+      self.doubt = doubt
+      self.doubt?.conflicting = indices
+      self.doubt?.phase = .fence
     }
+  }
+
+  /// Whether no copy can succeed any more. A key that must not exist proves nothing: it may go again
+  /// before a copy comes.
+  private func isPast(_ flight: Flight, _ indices: [Int]) -> Bool {
+    let operations = flight.commit.operations
+    return indices.contains { operations.indices.contains($0) && operations[$0].movesForGood }
+      || operations.contains { operation in
+        if case .check = operation { return false }
+        return operation.movesForGood && view[operation.key]?.revision != operation.expected
+      }
   }
 
   /// A commit that changes nothing but a chunk's generation, at the revision the lost one expected.

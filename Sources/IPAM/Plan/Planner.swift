@@ -137,7 +137,10 @@ struct Planner: Sendable {
     batch = left
     if !draft.isEmpty { return send(seal(draft), grants: draft.grants) }
     isGathering = false
-    if let soonest { return .wait(soonest > time ? soonest - time : 0) }
+    if let soonest {
+      let moment = min(soonest, batch.map(\.deadline.nanoseconds).min() ?? .max)
+      return .wait(moment > time ? moment - time : 0)
+    }
     return batch.isEmpty && queue.isEmpty ? .idle : .wait(0)
   }
 
@@ -146,12 +149,20 @@ struct Planner: Sendable {
     view.learn(answer, consistency: consistency)
   }
 
-  /// Takes in that a read failed: nobody can be served without it.
+  /// A read that ended this close to a wish's deadline ended because of it.
+  static let readSlack: UInt64 = 1_000_000_000
+
+  /// Takes in that a read failed: nobody can be served without it. Where it failed because the first
+  /// deadline came, the others read again.
   mutating func readFailed(_ error: StoreError) {
     if doubt != nil { return endedInDoubt(.unknown(error.description)) }
-    for wish in batch { resolved.append((wish.ticket, .failure(.store(error)))) }
-    batch.removeAll()
     isGathering = false
+    let limit = configuration.surroundings.monotonic() &+ Self.readSlack
+    let isLate = error.kind == .unavailable && batch.contains { $0.deadline.nanoseconds <= limit }
+    for wish in batch where !isLate || wish.deadline.nanoseconds <= limit {
+      resolved.append((wish.ticket, .failure(.store(error))))
+    }
+    batch.removeAll { !isLate || $0.deadline.nanoseconds <= limit }
   }
 
   private mutating func admit() {

@@ -26,6 +26,12 @@ public enum StoreOperation: Hashable, Sendable {
     case .check(_, let revision), .put(_, _, let revision), .delete(_, let revision): revision
     }
   }
+
+  /// Whether its key, once it has another revision than expected, never has the expected one again.
+  /// Chunks stay; other keys come and go.
+  package var movesForGood: Bool {
+    if case .chunk = key { true } else { expected != .absent }
+  }
 }
 
 /// How fresh an answer has to be.

@@ -1,0 +1,124 @@
+// Callers of one process share commits, and nobody waits for a clock to do so. A caller that goes
+// away, or whose time is up, leaves nothing behind.
+
+import IPAM
+import IPAMTesting
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ConsulBackend
+
+extension Proofs {
+  @Suite(.serialized) struct GroupCommitTests {
+    private static let server = Task {
+      var options = ConsulServer.Options()
+      options.storage = .disk
+      return try await ConsulServer.start(options)
+    }
+
+    @Test(arguments: [["10.1.0.0/16"], ["10.1.0.0/16", "2001:db8::/64"]])
+    func sixtyFourCallersShareCommits(_ subnets: [String]) async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork(subnets)
+      let process = try Process(server.address, network)
+      try await process.add("first")
+      let before = process.client.counters.commits
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for caller in 0..<64 {
+          group.addTask {
+            for turn in 0..<5 { try await process.add("c\(caller)-\(turn)") }
+          }
+        }
+        try await group.waitForAll()
+      }
+      let commits = process.client.counters.commits - before
+      #expect(commits * 15 <= 320, "\(commits) commits for 320 leases")
+      #expect(try await network.attachments(on: server).count == 321)
+      try await network.expectSound(on: server)
+    }
+
+    /// Nothing sleeps: not with one caller, not with many.
+    @Test func commitsLeaveWithoutATimer() async throws {
+      let sleeps = Counter()
+      let server = try await Self.server.value
+      let network = try TestNetwork(["10.1.0.0/16"])
+      let process = try Process(server.address, network, surroundings: .counting(sleeps))
+      for turn in 0..<10 { try await process.add("alone\(turn)") }
+      #expect(process.client.counters.commits == 11, "one each, and the definition")
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for caller in 0..<64 { group.addTask { try await process.add("c\(caller)") } }
+        try await group.waitForAll()
+      }
+      #expect(sleeps.value == 0)
+    }
+
+    /// The commit is under way when its caller is cancelled, or runs out of time.
+    @Test(arguments: [true, false])
+    func whoGoesAwayKeepsNothing(_ isCancelled: Bool) async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let proxy = try FaultyProxy(server)
+      let process = try Process(proxy.address, network)
+      try await process.add("stays")
+      let seen = Counter()
+      proxy.setRule { request in
+        guard request.makesAttachments, request.number == 0 else { return .pass }
+        seen.add()
+        return .slow(milliseconds: 500)
+      }
+      let caller = Task {
+        await process.failureOfAdd("goes", within: isCancelled ? 30_000 : 150)
+      }
+      try await eventually("the commit") { seen.value == 1 }
+      if isCancelled { caller.cancel() }
+      let error = try #require(await caller.value)
+      switch error {
+      case .deadlineExceeded where isCancelled, .outcomeUnknown where !isCancelled: break
+      default: Issue.record("\(error)")
+      }
+      try await eventually("the release") {
+        let made = try await network.attachments(on: server)
+        return made == [process.key("stays")]
+          && process.client.counters.commits >= (isCancelled ? 4 : 2)
+      }
+      try await process.add("goes")
+      try await process.delete("goes")
+      try await network.expectSound(on: server)
+    }
+
+    /// One impatient caller among patient ones: only it fails.
+    @Test func theImpatientDoNotTakeOthersWithThem() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let proxy = try FaultyProxy(server)
+      let process = try Process(proxy.address, network)
+      try await process.add("first")
+      let seen = Counter()
+      proxy.setRule { request in
+        if request.isTransaction { seen.add() }
+        let isSlow = request.isTransaction ? request.number == 0 : request.number < 4
+        return isSlow ? .slow(milliseconds: request.isTransaction ? 200 : 1_000) : .pass
+      }
+      // While a commit is under way both queue, and share the read that their DELs begin with.
+      async let busy = Result.of { try await process.add("busy") }
+      try await eventually("the commit") { seen.value == 1 }
+      async let impatient = Result.of {
+        try await process.allocator.release(
+          [process.key("nobody")], deadline: Surroundings.system.deadline(inMilliseconds: 600))
+      }
+      async let patient = Result.of { try await process.delete("first") }
+      _ = try await busy.get()
+      let answers = await (impatient, patient)
+      #expect(throws: AllocationError.self) { try answers.0.get() }
+      #expect(throws: Never.self) { try answers.1.get() }
+      try await network.expectSound(on: server)
+    }
+  }
+}
+
+extension Result where Failure == any Error {
+  static func of(_ body: () async throws -> Success) async -> Self {
+    do { return .success(try await body()) } catch { return .failure(error) }
+  }
+}

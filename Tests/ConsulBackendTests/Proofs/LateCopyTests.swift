@@ -1,0 +1,138 @@
+// A request can outlive its sender: an agent holds it, a network delivers it late. What a runtime was
+// told must stay true when it comes.
+
+import AddressSpace
+import IPAM
+import IPAMTesting
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ConsulBackend
+
+extension Proofs {
+  @Suite(.serialized) struct LateCopyTests {
+    private static let server = Task { try await ConsulServer.start() }
+
+    /// The first copy is kept, the sender cut off; the second one is answered.
+    @Test func aCopyThatComesAfterItsTwin() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let proxy = try FaultyProxy(server)
+      let process = try Process(proxy.address, network)
+      try await process.add("c0")
+      proxy.setRule { $0.makesAttachments && $0.number == 0 ? .late : .pass }
+      try await process.add("c1")
+      #expect(proxy.kept == 1)
+      try await process.delete("c1")
+      #expect(try proxy.deliverLate() == [409])
+      #expect(try await network.attachments(on: server) == [process.key("c0")])
+      try await network.expectSound(on: server)
+    }
+
+    /// The plugin is killed between sending and reading; then the runtime's DEL; then the late copy.
+    /// Without the pending file that the plugin left it would make the attachment after the DEL.
+    @Test(.enabled(if: PluginCall.isAvailable), arguments: [true, false])
+    func aPluginKilledBeforeItsAnswer(_ isPending: Bool) async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let proxy = try FaultyProxy(server)
+      let state = folder.path + "/state"
+      let call = PluginCall(network: network, port: proxy.port, stateDirectory: state)
+      let first = try await call.run("ADD", "c0")
+      #expect(first.exitStatus == 0, "\(first)")
+
+      proxy.setRule { $0.makesAttachments ? .lateWithoutEnd : .pass }
+      let victim = try await call.start("ADD", "c1")
+      try await eventually("the commit") { proxy.kept == 1 }
+      victim.signal(9)
+      await victim.ended()
+      proxy.setRule { _ in .pass }
+
+      if !isPending { try await ChildProcess.run(["sh", "-c", "rm -r \(state)/net-*/pending"]) }
+      let deletion = try await call.run("DEL", "c1")
+      #expect(deletion.exitStatus == 0, "\(deletion)")
+      #expect(try proxy.deliverLate() == [isPending ? 409 : 200])
+      let left = try await network.attachments(on: server).map(\.container).sorted()
+      #expect(left == (isPending ? ["c0"] : ["c0", "c1"]), "the oracle can fail")
+      try await network.expectSound(on: server)
+    }
+
+    /// As above, but instead of a DEL the ADD is repeated, then DEL, then the late copy.
+    @Test(.enabled(if: PluginCall.isAvailable))
+    func aPluginKilledAndRepeated() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let proxy = try FaultyProxy(server)
+      let call = PluginCall(
+        network: network, port: proxy.port, stateDirectory: folder.path + "/state")
+      _ = try await call.run("ADD", "c0")
+      proxy.setRule { $0.makesAttachments ? .lateWithoutEnd : .pass }
+      let victim = try await call.start("ADD", "c1")
+      try await eventually("the commit") { proxy.kept == 1 }
+      victim.signal(9)
+      await victim.ended()
+      proxy.setRule { _ in .pass }
+      for command in ["ADD", "ADD", "DEL", "DEL"] {
+        let ended = try await call.run(command, "c1")
+        #expect(ended.exitStatus == 0, "\(command): \(ended)")
+      }
+      #expect(try proxy.deliverLate() == [409])
+      #expect(try await network.attachments(on: server).map(\.container) == ["c0"])
+      try await network.expectSound(on: server)
+    }
+
+    /// The second copy is turned away, until the deadline: the first is still on its way, and the DEL
+    /// of the node's next process must know.
+    @Test func aCopyWhoseTwinWasTurnedAway() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let proxy = try FaultyProxy(server)
+      let process = try Process(proxy.address, network, stateDirectory: folder.path)
+      try await process.add("c0")
+      proxy.setRule { request in
+        if request.isTransaction && request.number == 0 { return .late }
+        return .answer(status: 500, body: "No cluster leader", isSentOn: false)
+      }
+      let error = await process.failureOfAdd("c1", within: 500)
+      guard case .outcomeUnknown? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+      let next = try Process(server.address, network, stateDirectory: folder.path)
+      try await next.delete("c1")
+      #expect(try proxy.deliverLate() == [409])
+      #expect(try await network.attachments(on: server) == [process.key("c0")])
+      try await network.expectSound(on: server)
+    }
+
+    /// The second copy loses only because a key stands in the way that then goes again: that alone
+    /// does not make the first copy harmless.
+    @Test func aCopyWhoseObstacleGoesAway() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let proxy = try FaultyProxy(server)
+      let process = try Process(proxy.address, network)
+      try await process.add("c0")
+      let mac = "/v1/kv/\(network.prefix)/net/macs/020000000001"
+      proxy.setRule { $0.makesAttachments && $0.number == 0 ? .late : .pass }
+      // Somebody else's, as far as the commit can see; gone before the late copy comes.
+      let record = #"{"version":1,"node":"n9","container":"c9","interface":"eth0"}"#
+      #expect(try server.request("PUT", mac, body: record).status == 200)
+      let request = AcquireRequest(
+        attachment: process.key("c1"), mac: .init(value: 0x0200_0000_0001))
+      let result = await Result.of {
+        try await process.allocator.acquire(
+          request, deadline: Surroundings.system.deadline(inMilliseconds: 30_000))
+      }
+      #expect(throws: AllocationError.self) { try result.get() }
+      #expect(try server.request("DELETE", mac).status == 200)
+      #expect(try proxy.deliverLate() == [409])
+      #expect(try await network.attachments(on: server) == [process.key("c0")])
+      try await network.expectSound(on: server)
+    }
+  }
+}

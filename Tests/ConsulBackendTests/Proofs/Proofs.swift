@@ -1,0 +1,148 @@
+// What allocation on Consul promises, proved on real servers: counts, faults, access. All of these
+// suites are hard on the machine, so they run one after the other.
+
+import AddressSpace
+import IPAM
+import IPAMTesting
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ConsulBackend
+
+@Suite(.serialized, .needsConsul) enum Proofs {}
+
+/// One process of a node, as the library's user or the plugin has it: a store and an allocator.
+final class Process: Sendable {
+  let store: ConsulStore
+  let allocator: NetworkAllocator
+  let node: String
+
+  var client: ConsulClient { store.client }
+
+  /// - Parameter stateDirectory: What the node's processes share; nil for nothing.
+  init(
+    _ address: String, _ network: TestNetwork, node: String = "n0", stateDirectory: String? = nil,
+    surroundings: Surroundings = .system, limits: ConsulLimits = ConsulLimits(),
+    token: String? = nil
+  ) throws {
+    var settings = ConsulSettings()
+    settings.address = address
+    settings.token = token.map { ConsulSecret($0) }
+    let configuration = try ConsulConfiguration(settings, environment: [:])
+    let local: any LocalState =
+      stateDirectory.map {
+        NodeState(folder: $0 + "/state", bootID: "boot", surroundings: surroundings)
+      } ?? NoLocalState()
+    store = ConsulStore(
+      client: ConsulClient(configuration, limits: limits), prefix: network.prefix,
+      network: network.definition.name, local: local, surroundings: surroundings)
+    self.node = node
+    allocator = NetworkAllocator(
+      store: store, networkName: network.definition.name, definition: network.definition,
+      node: Node(name: node, instance: "instance-" + node), surroundings: surroundings)
+  }
+
+  func key(_ container: String) -> AttachmentKey {
+    AttachmentKey(node: node, container: container, interface: "eth0")
+  }
+
+  @discardableResult
+  func add(
+    _ container: String, within milliseconds: UInt64 = 30_000
+  ) async throws(AllocationError) -> Acquired {
+    try await allocator.acquire(
+      AcquireRequest(attachment: key(container)),
+      deadline: Surroundings.system.deadline(inMilliseconds: milliseconds))
+  }
+
+  @discardableResult
+  func delete(_ container: String) async throws(AllocationError) -> IPAM.Attachment? {
+    try await allocator.release(
+      [key(container)], deadline: Surroundings.system.deadline(inMilliseconds: 30_000))
+  }
+
+  /// The error of an ADD that should fail; nil if it does not.
+  func failureOfAdd(
+    _ container: String, within milliseconds: UInt64 = 30_000
+  ) async -> AllocationError? {
+    do throws(AllocationError) {
+      try await add(container, within: milliseconds)
+      return nil
+    } catch {
+      return error
+    }
+  }
+}
+
+/// A network of a test's own.
+struct TestNetwork: Sendable {
+  let prefix: String
+  let definition: NetworkDefinition
+
+  init(_ subnets: [String] = ["10.1.0.0/24"], cooldown: UInt32 = 0) throws {
+    prefix = "proof-\(UInt64.random(in: 0 ... .max))"
+    definition = NetworkDefinition(
+      name: "net", rangeSets: try RangeSet.sets(subnets.map { [SubnetRange.Text(subnet: $0)] }),
+      cooldown: NetworkDefinition.Cooldown(seconds: cooldown))
+  }
+
+  /// The names of its attachments, as the server has them.
+  func attachments(on server: ConsulServer) async throws -> Set<AttachmentKey> {
+    let process = try Process(server.address, self)
+    var found: Set<AttachmentKey> = []
+    try await process.store.list(
+      .attachments(node: nil), deadline: Surroundings.system.deadline(inMilliseconds: 30_000)
+    ) { key, _ in
+      if case .attachment(let name) = key { found.insert(name) }
+    }
+    await process.client.shutdown()
+    return found
+  }
+
+  /// The full audit has nothing to say.
+  func expectSound(
+    on server: ConsulServer, _ moment: String = "",
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) async throws {
+    let process = try Process(server.address, self)
+    let deadline = Surroundings.system.deadline(inMilliseconds: 60_000)
+    let entries = try await process.store.read(
+      [.definition], consistency: .consistent, deadline: deadline)
+    guard case .definition(let ruling)? = entries[.definition]?.value else {
+      throw TestSupportError("no definition")
+    }
+    let findings = try await Auditor(of: process.store, definition: ruling)
+      .findings(deadline: deadline)
+    #expect(findings == [], "\(moment)", sourceLocation: sourceLocation)
+    await process.client.shutdown()
+  }
+}
+
+extension Surroundings {
+  /// The system's, with every sleep counted.
+  static func counting(_ sleeps: Counter) -> Surroundings {
+    var surroundings = Surroundings.system
+    let sleep = surroundings.sleep
+    surroundings.sleep = { nanoseconds in
+      sleeps.add()
+      await sleep(nanoseconds)
+    }
+    return surroundings
+  }
+}
+
+/// A number that any task may count up.
+final class Counter: Sendable {
+  private let count = Mutex(0)
+
+  var value: Int { count.withLock { $0 } }
+
+  @discardableResult
+  func add() -> Int {
+    count.withLock { count in
+      count += 1
+      return count
+    }
+  }
+}
