@@ -115,37 +115,45 @@ extension Access {
           birth.holder.content, named: birth.address.fileName, in: directory,
           time: FileTime(nanosecondsSinceEpoch: plan.version), durably: configuration.isDurable))
     }
-    // A single name comes or goes at once; only several need a word to others first.
-    let needsIntent = plan.births.count + plan.deaths.count > 1
-    if needsIntent {
-      try directory.record(intent(newborns, plan.deaths), durably: configuration.isDurable)
-    }
+    let hasIntent = try record(newborns, plan.deaths, in: directory)
     var linked: [Newborn] = []
     do throws(SystemError) {
       for (birth, newborn) in zip(plan.births, newborns) {
         guard try newborn.link(in: directory) else {
-          try undo(linked, needsIntent, in: directory)
+          try undo(linked, hasIntent, in: directory)
           return [birth.operation]
         }
         linked.append(newborn)
       }
-      if needsIntent, !plan.deaths.isEmpty {
+      if hasIntent, !plan.deaths.isEmpty {
         try directory.advance(to: .unlinking, durably: configuration.isDurable)
       }
       try remove(plan.deaths, in: directory)
     } catch {
-      try undo(linked, needsIntent, in: directory)
+      try undo(linked, hasIntent, in: directory)
       throw error
     }
-    if needsIntent { try directory.forgetIntent(durably: configuration.isDurable) }
+    if hasIntent { try directory.forgetIntent(durably: configuration.isDurable) }
     return nil
   }
 
-  private func intent(_ newborns: [Newborn], _ deaths: [Plan.Death]) -> Intent {
+  /// Writes down what is about to happen, if it has to be: a single name comes or goes at once, only
+  /// several need a word to others first.
+  private func record(
+    _ newborns: [Newborn], _ deaths: [Plan.Death], in directory: NetworkDirectory
+  ) throws(SystemError) -> Bool {
+    guard newborns.count + deaths.count > 1 else { return false }
     var intent = Intent()
     intent.links = newborns.map { Intent.File($0.name, $0.status, $0.content) }
     intent.unlinks = deaths.map { Intent.File($0.address.fileName, $0.status, $0.holder.content) }
-    return intent
+    do throws(SystemError) {
+      try directory.record(intent, durably: configuration.isDurable)
+      return true
+    } catch  where newborns.isEmpty && (error.code == ENOSPC || error.code == EDQUOT) {
+      // Where nothing can be written, a release must still be possible: it is what frees the disk.
+      try? directory.forgetIntent(durably: false)
+      return false
+    }
   }
 
   private func undo(

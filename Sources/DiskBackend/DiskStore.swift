@@ -11,6 +11,8 @@ import Synchronization
 public final class DiskStore: AllocationStore {
   /// Where host-local keeps its networks.
   public static let defaultDirectory = "/var/lib/cni/networks"
+  /// Where this store keeps what speeds it up.
+  public static let defaultStateDirectory = "/var/lib/cni/cni-ipam-consul"
 
   private let configuration: DiskConfiguration
   private let invalid: StoreError?
@@ -23,10 +25,12 @@ public final class DiskStore: AllocationStore {
   ///   - directory: host-local's `dataDir`.
   ///   - network: The network's name, which is the directory's in there.
   ///   - definition: What the network is; nil if that cannot be known, which is enough to release.
+  ///   - stateDirectory: Where to keep the index; one that cannot be written to costs speed only.
   ///   - sync: Whether a commit waits until it is on the disk.
   public init(
     directory: String = DiskStore.defaultDirectory, network: String,
-    definition: NetworkDefinition?, sync: Bool = false
+    definition: NetworkDefinition?, stateDirectory: String = DiskStore.defaultStateDirectory,
+    sync: Bool = false
   ) {
     configuration = DiskConfiguration(
       path: "\(directory)/\(network)", layouts: (try? definition?.layouts()) ?? [],

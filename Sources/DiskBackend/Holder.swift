@@ -18,38 +18,43 @@ struct Holder: Hashable, Sendable {
   /// The interface; empty in files of plugins that knew none.
   let interface: String
 
-  /// A holder, if a file can name it: no line breaks, nothing that trimming would change.
+  /// A holder, if a file can name it: nothing in it breaks a line, and trimming changes nothing.
   init?(container: String, interface: String) {
+    guard container.isPlain, interface.isEmpty || interface.isPlain,
+      container.utf8.count + interface.utf8.count + 2 <= Self.longestContent
+    else { return nil }
     self.container = container
     self.interface = interface
-    guard Holder(parsing: content) == self else { return nil }
   }
 
   /// Reads a file's content as host-local does: white space around it does not count.
   init?(parsing content: [UInt8]) {
-    guard content.count <= Self.longestContent else { return nil }
-    let trimmed = content[...].trimmed
-    guard !trimmed.isEmpty else { return nil }
-    let lines = trimmed.split(
-      separator: UInt8(ascii: "\r"), maxSplits: 1, omittingEmptySubsequences: false)
-    guard let container = String(validating: lines[0], as: UTF8.self), !container.isEmpty,
-      !lines[0].contains(UInt8(ascii: "\n"))
+    guard content.count <= Self.longestContent,
+      let text = String(validating: content[...].trimmed, as: UTF8.self)
     else { return nil }
-    self.container = container
-    guard lines.count == 2 else {
-      interface = ""
+    // "\r\n" is one character of a string.
+    guard let lineBreak = text.firstIndex(of: "\r\n") else {
+      self.init(container: text, interface: "")
       return
     }
-    guard lines[1].first == UInt8(ascii: "\n"), lines[1].count > 1,
-      let interface = String(validating: lines[1].dropFirst(), as: UTF8.self),
-      !interface.utf8.contains(where: { $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") })
-    else { return nil }
-    self.interface = interface
+    let interface = String(text[text.index(after: lineBreak)...])
+    guard !interface.isEmpty else { return nil }
+    self.init(container: String(text[..<lineBreak]), interface: interface)
   }
 
   /// What the file says.
   var content: [UInt8] {
     interface.isEmpty ? Array(container.utf8) : Array("\(container)\r\n\(interface)".utf8)
+  }
+}
+
+extension String {
+  /// Not empty, without control characters, and without white space around it.
+  fileprivate var isPlain: Bool {
+    guard let first = utf8.first, let last = utf8.last, !first.isSpace, !last.isSpace else {
+      return false
+    }
+    return utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
   }
 }
 
@@ -69,12 +74,14 @@ extension UInt8 {
 }
 
 extension IPAddress {
-  /// The address that a file is named after; only canonical text names one.
+  /// The address that a file is named after; only canonical text names one (Go writes an IPv4 address
+  /// that is mapped to IPv6 as IPv4).
   init?(fileName: String) {
     // Most of what else stands in the directory begins with "last_" or ".".
     guard let first = fileName.utf8.first,
       first == UInt8(ascii: ":") || (first | 0x20).isHexDigit,
-      let address = try? IPAddress(parsing: fileName), address.description == fileName
+      let address = try? IPAddress(parsing: fileName), address.description == fileName,
+      !address.isIPv4Mapped
     else { return nil }
     self = address
   }

@@ -102,8 +102,11 @@ extension NetworkDirectory {
   /// Ends what a process began that died in a commit.
   func recover() throws(SystemError) {
     guard try lock.status().size > 0 else { return }
-    // What is no intent is somebody else's remark, and stays.
-    guard let intent = Intent(try lock.read(upTo: Intent.longestText)) else { return }
+    // What is not whole was never acted upon.
+    guard let intent = Intent(try lock.read(upTo: Intent.longestText)) else {
+      try? forgetIntent(durably: false)
+      return
+    }
     for file in intent.phase == .linking ? intent.links : intent.unlinks where try isStanding(file)
     {
       try descriptor.unlink(file.name)
