@@ -5,10 +5,12 @@
 import TestSupport
 import Testing
 
-/// Delays of growing length, until a program has ended before its signal a few times in a row.
+/// Delays that grow, the longer the faster, until a program has ended before its signal a few times
+/// in a row.
 struct KillPoints {
   private(set) var delay: UInt32 = 0
   private var survivors = 0
+  private var count = 0
   private var random: SeededGenerator
 
   init(_ seed: TestSeed) { random = seed.generator }
@@ -16,8 +18,9 @@ struct KillPoints {
   /// Moves on; whether there is another point.
   mutating func next(wasKilled: Bool) -> Bool {
     survivors = wasKilled ? 0 : survivors + 1
-    delay += UInt32.random(in: 200...900, using: &random)
-    return survivors < 5 && delay < 200_000
+    delay += UInt32.random(in: 50...250, using: &random) + delay / 16
+    count += 1
+    return survivors < 4 && count <= 64
   }
 }
 

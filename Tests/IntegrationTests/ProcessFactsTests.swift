@@ -29,9 +29,10 @@ enum PluginFile {
     return try await execution.run()
   }
 
-  /// Whether Swift is linked into it.
+  /// Whether Swift is linked into it; continuous integration has to test such a one.
   static var isStatic: Bool {
     get async {
+      if isContinuousIntegration { return true }
       guard let libraries = try? await libraries() else { return false }
       return !libraries.contains("libswiftCore.so")
     }
