@@ -59,7 +59,9 @@ let package = Package(
       dependencies: [
         "AddressSpace", "BitmapAllocator", "DiskBackend", "IPAM", "IPAMTesting", "TestSupport",
       ]),
-    .testTarget(name: "IntegrationTests", dependencies: ["AddressSpace", "TestSupport"]),
+    .testTarget(
+      name: "IntegrationTests",
+      dependencies: ["AddressSpace", "BitmapAllocator", "TestSupport"]),
   ]
 )
 
