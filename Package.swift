@@ -11,8 +11,10 @@ let package = Package(
     .library(name: "DiskBackend", targets: ["DiskBackend"]),
     .library(name: "IPAMTesting", targets: ["IPAMTesting"]),
     .executable(name: "cni-ipam-consul", targets: ["cni-plugin"]),
+    .executable(name: "ipamctl", targets: ["ipamctl"]),
   ],
   dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
   ],
@@ -40,6 +42,12 @@ let package = Package(
       dependencies: [
         "AddressSpace", "BitmapAllocator", "CNI", "IPAM", "JSON", "ConsulBackend", "DiskBackend",
       ]),
+    .executableTarget(
+      name: "ipamctl",
+      dependencies: [
+        "AddressSpace", "BitmapAllocator", "IPAM", "JSON", "ConsulBackend", "DiskBackend",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     .target(name: "TestSupport", path: "Tests/_TestSupport"),
     .testTarget(name: "AddressSpaceTests", dependencies: ["AddressSpace", "TestSupport"]),
     .testTarget(
@@ -59,6 +67,7 @@ let package = Package(
       dependencies: [
         "AddressSpace", "BitmapAllocator", "DiskBackend", "IPAM", "IPAMTesting", "TestSupport",
       ]),
+    .testTarget(name: "IpamctlTests", dependencies: ["JSON", "TestSupport"]),
     .testTarget(
       name: "IntegrationTests",
       dependencies: ["AddressSpace", "BitmapAllocator", "TestSupport"]),

@@ -31,6 +31,8 @@ public struct AuditFinding: Hashable, Sendable, CustomStringConvertible {
     case disagreement
     /// The tree says that a chunk is full and it is not, or a release from it would not say so.
     case falseMark
+    /// A chunk believes that the tree calls it full, and the tree does not: it will never say so.
+    case markWithoutParent
     /// A hardware address's owner does not exist or does not have it.
     case macWithoutAttachment
     /// An attachment's hardware address is not registered, or for somebody else.
@@ -84,13 +86,22 @@ public struct Auditor: Sendable {
   }
 
   private func compareTwice(_ deadline: Deadline) async throws(AllocationError) -> [AuditFinding] {
+    try await findingsWithEvidence(deadline).findings
+  }
+
+  /// The findings, and the last look at the store that confirmed them.
+  func findingsWithEvidence(
+    _ deadline: Deadline
+  ) async throws(AllocationError) -> (findings: [AuditFinding], evidence: Evidence) {
     do {
       let first = try await Evidence(from: store, deadline: deadline)
       let suspected = compare(first)
-      guard !suspected.isEmpty else { return [] }
-      let again = Set(compare(try await Evidence(from: store, deadline: deadline)))
-      return suspected.filter(again.contains)
+      guard !suspected.isEmpty else { return ([], first) }
+      let second = try await Evidence(from: store, deadline: deadline)
+      let again = Set(compare(second))
+      let confirmed = suspected.filter(again.contains)
         .sorted { ($0.kind.rawValue, $0.explanation) < ($1.kind.rawValue, $1.explanation) }
+      return (confirmed, second)
     } catch {
       throw .store(error)
     }
@@ -129,6 +140,27 @@ struct Evidence {
       entries[key] = entry
     }
     return entries
+  }
+
+  /// Takes over what a commit wrote.
+  mutating func apply(_ operations: [StoreOperation], _ revision: Revision) {
+    for operation in operations {
+      switch operation {
+      case .check: continue
+      case .put(let key, let value, _): set(key, StoreEntry(value, revision))
+      case .delete(let key, _): set(key, nil)
+      }
+    }
+  }
+
+  private mutating func set(_ key: StoreKey, _ entry: StoreEntry?) {
+    switch key {
+    case .chunk: chunks[key] = entry
+    case .lease: leases[key] = entry
+    case .attachment: attachments[key] = entry
+    case .mac: macs[key] = entry
+    case .definition, .cursor, .bulk: return
+    }
   }
 
   subscript(key: StoreKey) -> StoreEntry {

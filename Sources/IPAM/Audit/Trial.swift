@@ -169,8 +169,9 @@ struct Trial {
         report(.foreignChunk, key, "\(name) is no chunk of its pool")
         continue
       }
+      if chunk.isMarked { judgeParent(of: name, key) }
       let existing = name.pool.existingBits(in: name.node)
-      for bit in taken(chunk) {
+      for bit in chunk.bitmap.takenBits {
         if bit >= existing {
           report(.bitOutsidePool, key, "\(name): bit \(bit) is set, \(existing) bits exist")
         } else if name.node.level > 0 {
@@ -202,9 +203,28 @@ struct Trial {
         : "\(parent) says that \(child) is full, and it is not")
   }
 
-  private func taken(_ chunk: Chunk) -> [Int] {
-    (0..<chunk.bitmap.wordCount).flatMap { index in
-      var word = chunk.bitmap.word(index)
+  private mutating func judgeParent(of child: ChunkKey, _ key: StoreKey) {
+    guard let (node, bit) = child.pool.parent(of: child.node) else { return }
+    let parent = ChunkKey(pool: child.pool, node: node)
+    let entry = evidence[.chunk(parent)]
+    if case .damaged = entry.value { return }
+    guard entry.chunk?.bitmap.isTaken(bit) != true else { return }
+    report(
+      .markWithoutParent, key, by: [.chunk(parent)],
+      "\(child) is marked as full in \(parent), which does not say so")
+  }
+
+  private func reason(_ entry: StoreEntry) -> String {
+    if case .damaged(let text) = entry.value { return text }
+    return "a value of another kind"
+  }
+}
+
+extension ChunkBitmap {
+  /// The set bits, ascending. O(words + set bits).
+  var takenBits: [Int] {
+    (0..<wordCount).flatMap { index in
+      var word = word(index)
       var bits: [Int] = []
       while word != 0 {
         bits.append(index * 64 + word.trailingZeroBitCount)
@@ -212,10 +232,5 @@ struct Trial {
       }
       return bits
     }
-  }
-
-  private func reason(_ entry: StoreEntry) -> String {
-    if case .damaged(let text) = entry.value { return text }
-    return "a value of another kind"
   }
 }

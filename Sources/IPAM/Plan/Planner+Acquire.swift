@@ -9,6 +9,11 @@ extension Planner {
     _ request: AcquireRequest, wish: inout Wish, _ draft: inout Draft
   ) -> Verdict {
     if traits.hasGoneBack {
+      // A repair ends this by another incarnation of the definition, which only who looks can see.
+      guard view.isConfirmed(.definition) else {
+        view = View()
+        return .needs([.definition], .consistent)
+      }
       return .resolved(.failure(.storeWentBack(network: configuration.networkName)))
     }
     let own = StoreKey.attachment(request.attachment)

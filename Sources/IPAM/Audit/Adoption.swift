@@ -1,0 +1,160 @@
+public import AddressSpace
+import BitmapAllocator
+
+// Addresses that somebody handed out before us. Each becomes what an ADD would have made of it, in
+// one commit: lease, attachment, bit and hardware address; several attachments share a commit. What
+// is there already is left as it is, so that an import can be repeated.
+
+/// An attachment that another plugin made.
+public struct AdoptedAttachment: Hashable, Sendable {
+  /// Its name here.
+  public var key: AttachmentKey
+  /// The addresses that it holds.
+  public var addresses: [IPAddress]
+  /// Its hardware address, if one is known.
+  public var mac: MACAddress?
+
+  /// An attachment with its addresses.
+  public init(key: AttachmentKey, addresses: [IPAddress], mac: MACAddress? = nil) {
+    self.key = key
+    self.addresses = addresses
+    self.mac = mac
+  }
+}
+
+/// Takes over the addresses of another plugin into a network that is defined.
+public struct Adoption: Sendable {
+  /// What became of an attachment.
+  public enum Outcome: Hashable, Sendable {
+    /// It is here now.
+    case adopted
+    /// It was here already, with these addresses.
+    case present
+    /// It cannot be taken over; the text says why. Nothing was changed for it.
+    case refused(String)
+  }
+
+  let repairer: Repairer
+  let node: Node
+
+  /// An adoption into a network.
+  ///
+  /// - Parameters:
+  ///   - store: The network's store.
+  ///   - networkName: The network.
+  ///   - node: Who is said to have made the attachments.
+  ///   - surroundings: Clock, randomness and sleep.
+  public init(
+    into store: any AllocationStore, networkName: String, node: Node, surroundings: Surroundings
+  ) {
+    repairer = Repairer(of: store, networkName: networkName, surroundings: surroundings)
+    self.node = node
+  }
+
+  /// Takes attachments over.
+  ///
+  /// - Parameters:
+  ///   - attachments: Each name once.
+  ///   - dryRun: Only say what would happen.
+  ///   - deadline: When to stop; what was taken over stays so.
+  /// - Returns: An outcome for each, in order.
+  /// - Throws: ``AllocationError`` if the network is not defined or the store fails.
+  /// - Complexity: O(n) in the network's records and in the attachments.
+  public func adopt(
+    _ attachments: [AdoptedAttachment], dryRun: Bool, deadline: Deadline
+  ) async throws(AllocationError) -> [(AdoptedAttachment, Outcome)] {
+    var outcomes: [AttachmentKey: Outcome] = [:]
+    var left: [AdoptedAttachment] = []
+    var claimed: Set<IPAddress> = []
+    for attachment in attachments {
+      let isNew = attachment.addresses.allSatisfy { claimed.insert($0).inserted }
+      if isNew, outcomes.updateValue(.present, forKey: attachment.key) == nil {
+        left.append(attachment)
+      } else {
+        outcomes[attachment.key] = .refused("the name or one of its addresses is there twice")
+      }
+    }
+    for attempt in 0..<Repairer.passes where !left.isEmpty {
+      var plan = try await repairer.plan(deadline)
+      var lost: [AdoptedAttachment] = []
+      var queue = left[...]
+      while !queue.isEmpty {
+        var draft = RepairDraft(plan)
+        var batch: [AdoptedAttachment] = []
+        // After a lost race each goes alone: one that others work on does not hold up the rest.
+        while let next = queue.first, batch.isEmpty || attempt == 0 {
+          if let verdict = judge(next, plan) {
+            outcomes[next.key] = verdict
+          } else {
+            var trial = draft
+            add(next, plan, &trial)
+            guard batch.isEmpty || trial.count <= plan.limit else { break }
+            draft = trial
+            batch.append(next)
+            // A MAC address or name occurs once in what the plan knows, not in what is drafted.
+            plan.reserve(next)
+          }
+          queue.removeFirst()
+        }
+        guard !batch.isEmpty else { continue }
+        if dryRun {
+          for attachment in batch { outcomes[attachment.key] = .adopted }
+          continue
+        }
+        let operations = draft.step("adopt").operations
+        if let revision = try await repairer.commit(operations, deadline) {
+          plan.apply(operations, revision)
+          for attachment in batch { outcomes[attachment.key] = .adopted }
+        } else {
+          lost += batch
+        }
+      }
+      left = lost
+    }
+    for attachment in left {
+      outcomes[attachment.key] = .refused("other writers kept winning; repeat the import")
+    }
+    return attachments.map { ($0, outcomes[$0.key] ?? .refused("it was not looked at")) }
+  }
+
+  /// Why nothing is to be done; nil to go on.
+  private func judge(_ attachment: AdoptedAttachment, _ plan: RepairPlan) -> Outcome? {
+    guard !attachment.addresses.isEmpty else { return .refused("it holds no address") }
+    var present = 0
+    for address in attachment.addresses {
+      guard let place = plan.places(of: address).first else {
+        return .refused("\(address) lies in none of the network's pools")
+      }
+      switch plan.evidence[.lease(address)].value {
+      case nil: break
+      case .lease(let lease) where lease.attachment == attachment.key: present += 1
+      case .lease(let lease): return .refused("\(address) is leased to \(lease.attachment)")
+      default: return .refused("the lease of \(address) cannot be read: repair the network first")
+      }
+      let stored = plan.evidence[.chunk(place.key)]
+      if stored != .absent, stored.chunk?.incarnation != plan.definition.incarnation {
+        return .refused("\(place.key) cannot be read: repair the network first")
+      }
+    }
+    if present == attachment.addresses.count { return .present }
+    guard plan.evidence[.attachment(attachment.key)] == .absent, present == 0 else {
+      return .refused("\(attachment.key) is here with other addresses")
+    }
+    return nil
+  }
+
+  private func add(
+    _ adopted: AdoptedAttachment, _ plan: RepairPlan, _ draft: inout RepairDraft
+  ) {
+    let isFree = adopted.mac.map { plan.evidence[.mac($0)] == .absent && !plan.isReserved($0) }
+    let attachment = Attachment(
+      holdings: plan.sorted(adopted.addresses.compactMap(plan.holding)), node: node,
+      mac: isFree == true ? adopted.mac : nil, nonce: plan.random(), createdAt: plan.now)
+    draft.put(.attachment(adopted.key), .attachment(attachment))
+    for address in adopted.addresses {
+      draft.put(.lease(address), .lease(Lease(adopted.key, attachment)))
+      draft.take(address)
+    }
+    if let mac = attachment.mac { draft.put(.mac(mac), .mac(adopted.key)) }
+  }
+}

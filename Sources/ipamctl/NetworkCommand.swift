@@ -1,0 +1,310 @@
+import AddressSpace
+import ArgumentParser
+import ConsulBackend
+import IPAM
+import JSON
+
+struct NetworkCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "network",
+    abstract: "Lists, creates, shows, changes and deletes networks in Consul.",
+    subcommands: [List.self, Create.self, Show.self, Update.self, Delete.self])
+}
+
+/// Reads a definition that has to be there.
+func definition(
+  of store: ConsulStore, _ name: String, _ deadline: Deadline
+) async throws(Failure) -> (definition: NetworkDefinition, entry: StoreEntry) {
+  let entry = try await asking { () async throws(StoreError) in
+    try await store.storedDefinition(deadline: deadline)
+  }
+  switch entry.value {
+  case .definition(let definition): return (definition, entry)
+  case .damaged(let text):
+    throw Failure(.failed, "the definition of network \(name) cannot be read: \(text)")
+  default: throw Failure(.no, "network \(name) is not defined")
+  }
+}
+
+extension NetworkCommand {
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Lists the networks.")
+    @OptionGroup var consul: ConsulOptions
+    @OptionGroup var format: OutputOptions
+
+    func run() async throws {
+      let networks = try consul.networks()
+      let deadline = consul.deadline
+      let names = try await asking { () async throws(StoreError) in
+        try await networks.names(deadline: deadline)
+      }
+      var rows: [[String]] = []
+      var records: [JSONValue] = []
+      for name in names {
+        let store = networks.store(name)
+        let (entry, count) = try await asking {
+          () async throws(StoreError) -> (StoreEntry, Int) in
+          (
+            try await store.storedDefinition(deadline: deadline),
+            try await store.leaseCount(deadline: deadline)
+          )
+        }
+        var subnets = entry == .absent ? "(no definition)" : "(damaged definition)"
+        var kind = "-"
+        var document = JSONValue.null
+        if case .definition(let definition) = entry.value {
+          let pools = definition.rangeSets.map { set in
+            set.ranges.map(\.subnet.description).joined(separator: ",")
+          }
+          (subnets, kind) = (pools.joined(separator: " "), definition.kind.rawValue)
+          document = definition.document
+        }
+        rows.append([name, kind, String(count), subnets])
+        records.append(
+          ["name": .string(name), "leases": .number(count), "definition": document])
+      }
+      switch format.output {
+      case .json: Terminal.print(JSONValue.array(records).indented)
+      case .table: Terminal.print(Table(["NETWORK", "KIND", "LEASES", "SUBNETS"], rows).text)
+      }
+    }
+  }
+
+  struct Show: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Shows a network's definition.")
+    @Argument(help: "The network.") var name: String
+    @OptionGroup var consul: ConsulOptions
+    @OptionGroup var format: OutputOptions
+
+    func run() async throws {
+      let store = try consul.networks().store(name)
+      let deadline = consul.deadline
+      let found = try await ipamctl.definition(of: store, name, deadline).definition
+      let count = try await asking { () async throws(StoreError) in
+        try await store.leaseCount(deadline: deadline)
+      }
+      switch format.output {
+      case .json: Terminal.print(found.document.indented)
+      case .table: Terminal.print(found.table(leases: count))
+      }
+    }
+  }
+
+  struct Create: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Defines a network, by a JSON file or by flags; refuses if it exists.")
+    @Argument(help: "The network.") var name: String
+    @OptionGroup var source: DefinitionOptions
+    @OptionGroup var consul: ConsulOptions
+    @OptionGroup var format: OutputOptions
+    @Flag(help: "Only say what would be created.") var dryRun = false
+
+    func run() async throws {
+      guard !source.isEmpty else { throw ValidationError("give --file or --subnet") }
+      let store = try consul.networks().store(name)
+      var wanted = try NetworkDefinition(
+        checking: try source.document(over: .object([])), name: name)
+      wanted.incarnation = ConsulOptions.surroundings.random()
+      let deadline = consul.deadline
+      // Refused where the ancestor's data stands: it would be handed out again.
+      let stored = try await asking { () async throws(StoreError) in
+        try await store.read([.definition], consistency: .consistent, deadline: deadline)
+      }
+      guard stored[.definition] == .absent else {
+        throw Failure(.no, "network \(name) exists; change it with: ipamctl network update \(name)")
+      }
+      if !dryRun { try await write(wanted, .absent, store, deadline) }
+      format.confirm(wanted, dryRun ? "would be created" : "created")
+    }
+  }
+
+  struct Update: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Changes a network's definition.",
+      discussion: """
+        A file replaces the definition, flags replace their part of it. Refused if addresses that \
+        are held would lie outside the ranges, unless forced; and always if the chunk size or the \
+        unit of a subnet would change while something in it is held.
+        """)
+    @Argument(help: "The network.") var name: String
+    @OptionGroup var source: DefinitionOptions
+    @OptionGroup var consul: ConsulOptions
+    @OptionGroup var format: OutputOptions
+    @Flag(help: "Also if addresses that are held would lie outside the ranges.") var force = false
+    @Flag(help: "Only say what would change.") var dryRun = false
+
+    func run() async throws {
+      guard !source.isEmpty else { throw ValidationError("give --file or what is to change") }
+      let store = try consul.networks().store(name)
+      let deadline = consul.deadline
+      let (old, entry) = try await ipamctl.definition(of: store, name, deadline)
+      var new = try NetworkDefinition(
+        checking: try source.document(over: old.document), name: name)
+      guard new.incarnation == 0 || new.incarnation == old.incarnation else {
+        throw Failure(.no, "the document is of another incarnation of network \(name)")
+      }
+      new.incarnation = old.incarnation
+      let change = DefinitionChange(from: old, to: new)
+      let obstacles = try await deciding { () async throws(AllocationError) in
+        try await change.obstacles(in: store, deadline: deadline)
+      }
+      try refuse(obstacles)
+      guard !dryRun else { return format.confirm(new, "would be changed", old) }
+      let revision = try await write(new, entry.revision, store, deadline)
+      // Until that commit an ADD could still go by the old definition; from then on none can.
+      let late = try await deciding { () async throws(AllocationError) in
+        try await change.obstacles(in: store, deadline: deadline)
+      }
+      do {
+        try refuse(late)
+      } catch {
+        try await write(old, revision, store, deadline)
+        throw Failure(error.status, "changed back, because meanwhile: \(error.description)")
+      }
+      format.confirm(new, "changed", old)
+    }
+
+    private func refuse(_ obstacles: [DefinitionChange.Obstacle]) throws(Failure) {
+      var lines: [String] = []
+      for obstacle in obstacles {
+        switch obstacle {
+        case .otherNetwork(let text):
+          throw Failure(.no, "that is another network: \(text); delete and create it")
+        case .recut(let subnet, let inUse):
+          throw Failure(
+            .no,
+            "the chunk size or unit of \(subnet) cannot change while it has \(inUse): release them "
+              + "first")
+        case .stranded(let address, let holder):
+          lines.append("  \(address)  \(holder?.description ?? "marked")")
+        }
+      }
+      guard !lines.isEmpty, !force else { return }
+      throw Failure(
+        .no,
+        "\(lines.count) addresses in use would lie outside the ranges (--force changes it all the "
+          + "same; they stay with their holders until these release them):\n"
+          + lines.joined(separator: "\n"))
+    }
+  }
+
+  struct Delete: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Removes a network with all its keys; refuses while addresses are held.")
+    @Argument(help: "The network.") var name: String
+    @OptionGroup var consul: ConsulOptions
+    @Flag(help: "Also if addresses are held.") var force = false
+    @Flag(help: "Only say what would be removed.") var dryRun = false
+
+    func run() async throws {
+      let store = try consul.networks().store(name)
+      let deadline = consul.deadline
+      let outcome = try await asking { () async throws(StoreError) in
+        try await store.removeNetwork(force: force, dryRun: dryRun, deadline: deadline)
+      }
+      switch outcome {
+      case .removed(let keys):
+        Terminal.print(
+          "network \(name): \(keys) keys \(dryRun ? "would be removed" : "removed")")
+      case .absent: throw Failure(.no, "there is no network \(name)")
+      case .changed:
+        throw Failure(
+          .no, "the definition of network \(name) changed meanwhile; nothing was removed")
+      case .madeAgain(let removed):
+        throw Failure(
+          .no,
+          "\(removed) keys of network \(name) removed, but a node made it anew meanwhile: "
+            + "take it out of the nodes' configurations first")
+      case .inUse(let held):
+        let lines = held.map { key, entry in "  \(describe(key, entry))" }.sorted()
+        throw Failure(
+          .no,
+          "network \(name) is in use (--force removes it all the same):\n"
+            + lines.joined(separator: "\n"))
+      }
+    }
+
+    private func describe(_ key: StoreKey, _ entry: StoreEntry) -> String {
+      switch (key, entry.value) {
+      case (.lease(let address), .lease(let lease)): "\(address)  \(lease.attachment)"
+      case (.lease(let address), _): "\(address)  (the lease cannot be read)"
+      case (.chunk(let chunk), _): "\(chunk) has marked addresses"
+      default: "\(key)"
+      }
+    }
+  }
+}
+
+/// Writes a definition if the one there is still the one that was read.
+@discardableResult
+private func write(
+  _ definition: NetworkDefinition, _ expected: Revision, _ store: ConsulStore, _ deadline: Deadline
+) async throws(Failure) -> Revision {
+  let operation = StoreOperation.put(.definition, .definition(definition), expected: expected)
+  switch await store.commit([operation], cursors: [:], deadline: deadline) {
+  case .committed(let revision): return revision
+  case .conflict:
+    throw Failure(
+      .no,
+      "somebody else \(expected == .absent ? "created" : "changed") network \(definition.name) "
+        + "just now; nothing was written")
+  case .refused(let error): throw Failure(error)
+  case .tooLarge: throw Failure(.failed, "the definition is too large")
+  case .unavailable(let text): throw Failure(.unavailable, text)
+  case .unknown(let text):
+    throw Failure(
+      .unavailable,
+      "\(text); whether it was written is not known: ipamctl network show \(definition.name)")
+  }
+}
+
+extension NetworkDefinition {
+  /// A definition from a document, its errors as the program's.
+  init(checking document: JSONValue, name: String) throws(Failure) {
+    do {
+      try self.init(document: document, name: name)
+    } catch {
+      throw Failure(.usage, "the definition of network \(name): \(error)")
+    }
+  }
+
+  /// What an operator wants to see at a glance.
+  func table(leases: Int) -> String {
+    var rows: [[String]] = [
+      ["kind", kind.rawValue], ["leases", String(leases)],
+    ]
+    for (index, set) in rangeSets.enumerated() {
+      for range in set.ranges {
+        let gateway = range.gateway.map { ", gateway \($0)" } ?? ""
+        rows.append(["range set \(index)", "\(range) of \(range.subnet)\(gateway)"])
+      }
+    }
+    for (index, layout) in ((try? layouts()) ?? []).enumerated() {
+      rows.append(["capacity of set \(index)", layout.capacity.description])
+    }
+    for exclusion in exclusions { rows.append(["excluded", exclusion.description]) }
+    for route in routes {
+      rows.append(["route", route.dst + (route.gw.map { " via \($0)" } ?? "")])
+    }
+    if !dns.isEmpty { rows.append(["name servers", dns.nameservers.joined(separator: " ")]) }
+    rows.append(["cool-down", "\(cooldown.seconds) s, \(cooldown.policy.rawValue)"])
+    rows.append(["search order", searchOrder.rawValue])
+    if let chunkBits { rows.append(["chunk bits", String(chunkBits)]) }
+    if let unitPrefixLength { rows.append(["delegates", "/\(unitPrefixLength)"]) }
+    rows.append(["incarnation", Offset(incarnation).hex(digits: 16)])
+    return Table(["NETWORK", name], rows).text
+  }
+}
+
+extension OutputOptions {
+  /// Says what was done with a definition, or shows it.
+  func confirm(_ definition: NetworkDefinition, _ verb: String, _ old: NetworkDefinition? = nil) {
+    switch output {
+    case .json: Terminal.print(definition.document.indented)
+    case .table:
+      let keys = old.map { definition.differences(from: $0) } ?? []
+      let what = old == nil ? "" : ": " + (keys.isEmpty ? "nothing" : keys.joined(separator: ", "))
+      Terminal.print("network \(definition.name) \(verb)\(what)")
+    }
+  }
+}

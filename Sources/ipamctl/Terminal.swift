@@ -1,0 +1,93 @@
+import Glibc
+import JSON
+
+// Every call of the system that the program makes.
+
+/// Standard streams, files and the process.
+enum Terminal {
+  /// Prints a line to standard output.
+  static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+
+  /// Prints a line about what is going on to standard error.
+  static func say(_ text: String) { write("ipamctl: \(text)\n", to: STDERR_FILENO) }
+
+  /// Writes all of a text; a reader that went away is its own affair.
+  static func write(_ text: String, to descriptor: Int32) {
+    var text = text
+    text.withUTF8 { bytes in
+      var sent = 0
+      while sent < bytes.count {
+        let count = Glibc.write(
+          descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent)
+        if count > 0 { sent += count } else if errno != EINTR { return }
+      }
+    }
+  }
+
+  static func end(_ status: ExitStatus) -> Never {
+    // Not exit(3): the client's thread may still run, and nothing is left to flush.
+    _exit(status.rawValue)
+  }
+
+  /// A whole file; `-` is standard input. At most 16 MiB.
+  static func read(_ path: String) throws(Failure) -> [UInt8] {
+    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw Failure(.failed, "\(path): \(String(cString: strerror(errno)))")
+    }
+    defer { if path != "-" { close(descriptor) } }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while bytes.count <= JSONLimits.bytes {
+      let count = Glibc.read(descriptor, &buffer, buffer.count)
+      if count > 0 {
+        bytes += buffer[..<count]
+      } else if count == 0 {
+        return bytes
+      } else if errno != EINTR {
+        throw Failure(.failed, "\(path): \(String(cString: strerror(errno)))")
+      }
+    }
+    throw Failure(.usage, "\(path): more than \(JSONLimits.bytes) bytes")
+  }
+
+  /// All variables; of a repeated one the first, as getenv(3) has it.
+  static var environment: [String: String] {
+    var variables: [String: String] = [:]
+    var next = environ
+    while let entry = next.pointee {
+      let text = String(cString: entry)
+      if let equals = text.firstIndex(of: "=") {
+        let name = String(text[..<equals])
+        if variables[name] == nil { variables[name] = String(text[text.index(after: equals)...]) }
+      }
+      next += 1
+    }
+    return variables
+  }
+}
+
+/// Rows in columns, as wide as their widest cell; the last column is not padded.
+struct Table {
+  private let rows: [[String]]
+
+  init(_ head: [String], _ rows: [[String]]) {
+    self.rows = [head] + rows
+  }
+
+  var text: String {
+    var widths: [Int] = []
+    for row in rows {
+      for (index, cell) in row.enumerated() {
+        if index == widths.count { widths.append(0) }
+        widths[index] = max(widths[index], cell.count)
+      }
+    }
+    return rows.map { row in
+      row.enumerated().map { index, cell in
+        index == row.count - 1
+          ? cell : cell + String(repeating: " ", count: widths[index] + 2 - cell.count)
+      }.joined()
+    }.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,71 @@
+import TestSupport
+import Testing
+
+@Suite(.needsConsul) struct ImportTests {
+  @Test func theAncestorsDataIsTakenOverAndLeftAlone() async throws {
+    let bench = try await Bench(try await ConsulServer.start())
+    let settings =
+      #"{"gw":"203.0.113.1","net":"203.0.113.0/24","start":"203.0.113.1","#
+      + #""end":"203.0.113.20","routes":[{"dst":"0.0.0.0/0"}]}"#
+    try bench.put("/v1/kv/default", settings)
+    for number in 1...5 {
+      try bench.put(
+        "/v1/kv/default/203.0.113.\(number)",
+        #"{"ip":"203.0.113.\#(number)","mac":"00:00:00:00:00:00","id":"c\#(number)"}"#)
+    }
+    let before = try bench.consul.request("GET", "/v1/kv/default?recurse").body
+
+    let early = try await bench.plugin("ADD", "default", "new", #""subnet": "203.0.113.0/24""#)
+    #expect(early.exitStatus == 1 && early.output.contains("\"code\": 7"), "\(early)")
+    let refused = try await bench.ctl("network", "create", "default", "--subnet", "10.0.0.0/24")
+    #expect(refused.exitStatus != 0, "\(refused)")
+    #expect(try bench.keys().isEmpty)
+    try await bench.succeeds("import", "cni-ipam-consul", "default", "--node", "n1", "--dry-run")
+    #expect(try bench.keys().isEmpty)
+
+    let first = try await bench.succeeds("import", "cni-ipam-consul", "default", "--node", "n1")
+    #expect(first == "5 addresses imported, 0 were here already\n")
+    let keys = try bench.keys()
+    let again = try await bench.succeeds("import", "cni-ipam-consul", "default", "--node", "n1")
+    #expect(again == "0 addresses imported, 5 were here already\n")
+    #expect(try bench.keys() == keys)
+    #expect(keys.contains("default/attachments/n1/c3/eth0"))
+    #expect(!keys.contains { $0.contains("/macs/") })
+    #expect(try bench.consul.request("GET", "/v1/kv/default?recurse").body == before)
+    try await bench.succeeds("check", "default")
+
+    let late = try await bench.plugin("ADD", "default", "new", #""subnet": "203.0.113.0/24""#)
+    #expect(late.exitStatus == 0 && late.output.contains("203.0.113."), "\(late)")
+    for number in 1...5 {
+      #expect(!late.output.contains("203.0.113.\(number)/"), "\(late)")
+      #expect(try await bench.plugin("DEL", "default", "c\(number)").exitStatus == 0)
+    }
+    try await bench.succeeds("check", "default")
+    #expect(try bench.keys().count { $0.contains("/addresses/") } == 1)
+  }
+
+  @Test func aHostLocalDirectory() async throws {
+    let bench = try await Bench()
+    let directory = bench.folder.path + "/net"
+    try await ChildProcess.run(["mkdir", directory])
+    for (name, text) in [
+      ("10.1.0.2", "c1\r\neth0"), ("2001:db8::2", "c1\r\neth0"), ("10.1.0.3", "c2"),
+      ("lock", ""), ("last_reserved_ip.0", "10.1.0.3"), ("10.9.0.1", "c3\r\neth0"),
+    ] {
+      try writeFile("\(directory)/\(name)", text)
+    }
+    let words = ["import", "host-local", directory, "--node", "n1"]
+    #expect(try await bench.ctl(words).exitStatus == 1)
+    try await bench.succeeds(
+      "network", "create", "net", "--subnet", "10.1.0.0/24", "--subnet", "2001:db8::/64")
+    let first = try await bench.ctl(words)
+    #expect(first.exitStatus == 1 && first.output.contains("3 addresses imported"), "\(first)")
+    #expect(first.output.contains("10.9.0.1 lies in none of the network's pools"), "\(first)")
+    let again = try await bench.ctl(words)
+    #expect(again.output.contains("0 addresses imported, 3 were here already"), "\(again)")
+    try await bench.succeeds("check", "net")
+    #expect(try await bench.plugin("DEL", "net", "c1").exitStatus == 0)
+    #expect(try bench.keys().count { $0.contains("/addresses/") } == 1)
+    try await bench.succeeds("check", "net", "--data-dir", bench.folder.path)
+  }
+}
