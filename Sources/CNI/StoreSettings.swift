@@ -23,6 +23,8 @@ public enum LogLevel: String, Hashable, Sendable, CaseIterable {
 
 /// The store of a network, from `ipam`. Nil means that the configuration does not say.
 public struct StoreSettings: Hashable, Sendable {
+  /// `type`: the name under which the runtime looks for the plugin.
+  public let type: String?
   /// `backend`; if not given, `type` decides: `host-local` is disk, anything else Consul.
   public let backend: BackendKind
   /// `dataDir`: the directory of the disk store's networks.
@@ -50,6 +52,7 @@ extension NetworkConfiguration {
     let ipam = try ipam()
     let type = try ipam.string("type")
     return StoreSettings(
+      type: type,
       backend: try ipam.choice("backend") ?? (type == "host-local" ? .disk : .consul),
       dataDirectory: try ipam.string("dataDir"),
       sync: try ipam.bool("sync"),

@@ -30,7 +30,7 @@ struct Backend {
     disk invocation: Invocation, _ settings: StoreSettings, _ surroundings: Surroundings
   ) throws {
     let definition = try Self.definition(
-      invocation, rules: SubnetRange.Rules(), order: .sequential, cooldown: .none)
+      invocation, .init(isDirectory: true, masksHostBits: settings.type != "host-local"))
     let store = DiskStore(
       directory: settings.dataDirectory ?? Self.dataDirectory,
       network: invocation.configuration.name, definition: definition,
@@ -48,8 +48,7 @@ struct Backend {
     consul invocation: Invocation, _ settings: StoreSettings, _ surroundings: Surroundings
   ) throws {
     let definition = try Self.definition(
-      invocation, rules: SubnetRange.Rules(masksHostBits: true), order: .homeChunk,
-      cooldown: NetworkDefinition.Cooldown(seconds: 60))
+      invocation, .init(isDirectory: false, masksHostBits: true))
     let configuration: ConsulConfiguration
     do {
       configuration = try ConsulConfiguration(
@@ -58,14 +57,7 @@ struct Backend {
       throw CNIError(.configuration, error.description)
     }
     let stateDirectory = settings.stateDirectory ?? Self.stateDirectory
-    let identity: NodeIdentity
-    do {
-      identity = try NodeIdentity(
-        stateDirectory: stateDirectory, configuredName: settings.node,
-        random: surroundings.random)
-    } catch {
-      throw CNIError(.store(error), network: invocation.configuration.name)
-    }
+    let identity = try Self.identity(invocation, settings, stateDirectory, surroundings)
     let store = ConsulStore(
       configuration, prefix: settings.consul.prefix ?? ConsulStore.defaultPrefix,
       network: invocation.configuration.name, stateDirectory: stateDirectory,
@@ -113,15 +105,32 @@ struct Backend {
     SystemProcess.write("cni-ipam-consul: warning: \(text)\n", to: .error)
   }
 
+  /// The node's identity. What is made or collected needs the one that is kept; everything else works
+  /// by the name, whatever has become of the state directory.
+  private static func identity(
+    _ invocation: Invocation, _ settings: StoreSettings, _ stateDirectory: String,
+    _ surroundings: Surroundings
+  ) throws -> NodeIdentity {
+    do {
+      return try NodeIdentity(
+        stateDirectory: stateDirectory, configuredName: settings.node,
+        random: surroundings.random)
+    } catch {
+      if invocation.command == .add || invocation.command == .gc {
+        throw CNIError(.store(error), network: invocation.configuration.name)
+      }
+      warn(error.description)
+      return NodeIdentity(unkept: settings.node)
+    }
+  }
+
   /// The definition that the configuration gives: required for an ADD on a directory, else as far as
   /// it makes sense, because a DEL works whatever has become of the configuration.
   private static func definition(
-    _ invocation: Invocation, rules: SubnetRange.Rules, order: NetworkDefinition.SearchOrder,
-    cooldown: NetworkDefinition.Cooldown
+    _ invocation: Invocation, _ defaults: NetworkDefinition.Defaults
   ) throws -> NetworkDefinition? {
     do {
-      return try NetworkDefinition(
-        invocation, rules: rules, order: order, cooldown: cooldown)
+      return try NetworkDefinition(invocation, defaults)
     } catch {
       if invocation.command == .del || invocation.command == .gc { return nil }
       throw error

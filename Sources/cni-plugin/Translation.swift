@@ -6,14 +6,22 @@ import IPAM
 // Between a runtime's words and ours: configuration to definition, attachment to result, error to code.
 
 extension NetworkDefinition {
+  /// What a definition has where a configuration says nothing, by the store that it is for.
+  struct Defaults {
+    /// A directory: the configuration is the definition.
+    let isDirectory: Bool
+    /// Only host-local refuses host bits; the ancestor masked them.
+    let masksHostBits: Bool
+
+    var order: SearchOrder { isDirectory ? .sequential : .homeChunk }
+    var cooldown: UInt32 { isDirectory ? 0 : 60 }
+  }
+
   /// The definition that a configuration gives; nil if it has no ranges, because then the one in
   /// Consul has to say them.
-  init?(
-    _ invocation: Invocation, rules: SubnetRange.Rules, order: SearchOrder, cooldown: Cooldown
-  ) throws {
+  init?(_ invocation: Invocation, _ defaults: Defaults) throws {
     let settings = try invocation.configuration.poolSettings()
-    let isLocal = !rules.masksHostBits
-    guard isLocal || settings.runtimeRangeSets.isEmpty else {
+    guard defaults.isDirectory || settings.runtimeRangeSets.isEmpty else {
       // What one attachment brings along must not become the network for all.
       throw CNIError(
         .configuration,
@@ -21,9 +29,9 @@ extension NetworkDefinition {
           + "its own",
         details: "remove runtimeConfig.ipRanges, or the capability ipRanges")
     }
-    guard isLocal || !settings.allRangeSets.isEmpty else { return nil }
-    var rules = rules
-    rules.allowsSmallSubnets = settings.allowSmallSubnets
+    guard defaults.isDirectory || !settings.allRangeSets.isEmpty else { return nil }
+    let rules = SubnetRange.Rules(
+      masksHostBits: defaults.masksHostBits, allowsSmallSubnets: settings.allowSmallSubnets)
     let texts = settings.allRangeSets.map { $0.map(SubnetRange.Text.init) }
     let sets: [RangeSet]
     do {
@@ -43,10 +51,10 @@ extension NetworkDefinition {
       routes: settings.routes.map(IPAM.Route.init),
       dns: try Self.dns(settings, isNeeded: invocation.command == .add),
       cooldown: Cooldown(
-        seconds: settings.cooldown.map { UInt32($0.components.seconds) } ?? cooldown.seconds,
+        seconds: settings.cooldown.map { UInt32($0.components.seconds) } ?? defaults.cooldown,
         policy: settings.cooldownPolicy == .strict ? .strict : .borrow),
       searchOrder: settings.searchOrder.map { $0 == .sequential ? .sequential : .homeChunk }
-        ?? order,
+        ?? defaults.order,
       chunkBits: settings.chunkBits, unitPrefixLength: settings.unitPrefixLength)
   }
 

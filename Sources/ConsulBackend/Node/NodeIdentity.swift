@@ -59,6 +59,12 @@ public struct NodeIdentity: Hashable, Sendable {
     }
   }
 
+  /// The identity of a node that cannot keep one: its name, as configured or the host's.
+  public init(unkept configuredName: String?) {
+    node = Node(name: configuredName ?? NodeFile.hostName, bootID: NodeFile.bootID)
+    earlierNames = []
+  }
+
   /// Names beyond this many are forgotten, the oldest first.
   static let rememberedNames = 8
 
