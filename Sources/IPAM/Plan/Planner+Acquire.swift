@@ -51,6 +51,10 @@ extension Planner {
     do {
       assigned = try assign(request.requested, to: definition.rangeSets, layouts)
     } catch {
+      guard view.isConfirmed(own) else {
+        wish.needsAttachments = true
+        return .needs([own], .consistent)
+      }
       return .resolved(.failure(error))
     }
     var grant = Draft.Grant(wish: wish, fulfilment: .available)
@@ -60,6 +64,10 @@ extension Planner {
         assigned[index].map { take($0, set: index, layouts[index], definition, &grant, &draft) }
         ?? search(Hunt(set: index, layouts[index], definition), &wish, &grant, &draft)
       switch found {
+      case .verdict(.resolved(.failure)) where !view.isConfirmed(own):
+        // What is not to be had may be what the attachment holds already.
+        wish.needsAttachments = true
+        return .needs([own], .consistent)
       case .verdict(let verdict): return verdict
       case .taken(let pool, let ordinal):
         holdings.append(holding(pool, ordinal, layouts[index], draft: &draft, set: index))

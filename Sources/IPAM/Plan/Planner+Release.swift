@@ -8,7 +8,8 @@ import BitmapAllocator
 extension Planner {
   mutating func planRelease(_ keys: [AttachmentKey], wish: Wish, _ draft: inout Draft) -> Verdict {
     let stored = Set(keys.map(StoreKey.attachment))
-    guard stored.allSatisfy({ view[$0] != nil }) else {
+    guard stored.allSatisfy({ wish.needsAttachments ? view.isConfirmed($0) : view[$0] != nil })
+    else {
       // The definition says how long to cool down; a release goes on without it. The home chunk is
       // read along because most bits are there.
       return .needs(
@@ -37,7 +38,7 @@ extension Planner {
     var grant = Draft.Grant(wish: wish, fulfilment: .released(attachment))
     grant.holdings.insert(.attachment(key))
     draft.add(.delete(.attachment(key), expected: entry.revision))
-    for holding in attachment.holdings {
+    for holding in attachment.holdings where !isForeign(.lease(holding.address), to: key) {
       release(holding, &draft, &grant)
       delete(.lease(holding.address), owner: key, revision: entry.revision, &draft, &grant)
     }
@@ -97,6 +98,12 @@ extension Planner {
       grant.chunks.insert(key)
       chunk = parent
     }
+  }
+
+  /// Whether it is somebody else's by now, bit and all: what said otherwise was an old copy.
+  private func isForeign(_ key: StoreKey, to owner: AttachmentKey) -> Bool {
+    guard let value = view[key]?.value else { return false }
+    return value.owner != owner
   }
 
   /// Deletes what belongs to the attachment, at the revision they share, or at the one that was read

@@ -125,6 +125,27 @@ extension Proofs {
       #expect(nothing.commits == 0 && nothing.entries == 0)
     }
 
+    /// A repeated ADD gets the same addresses from a full pool, and whatever it asks for this time.
+    @Test func repeatsOfAFullPool() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork(["10.1.0.0/29"])
+      let process = try Process(server.address, network)
+      var held: [IPAM.Attachment] = []
+      for index in 0..<5 { held.append(try await process.add("c\(index)").attachment) }
+      for index in 0..<5 { #expect(try await process.add("c\(index)").attachment == held[index]) }
+      let address = held[1].holdings[0].address
+      for wanted in [address, IPAddress(ipv4: 0x0b00_0001)] {
+        let request = AcquireRequest(attachment: process.key("c0"), requested: [wanted])
+        let deadline = Surroundings.system.deadline(inMilliseconds: 30_000)
+        #expect(
+          try await process.allocator.acquire(request, deadline: deadline).attachment == held[0])
+      }
+      guard case .exhausted? = await process.failureOfAdd("c5") else {
+        Issue.record("there is no sixth address")
+        return
+      }
+    }
+
     /// The first commit that is too large for the server is refused, and never again one.
     @Test func theServersLimitIsLearnedOnce() async throws {
       let server = try await Self.server.value

@@ -1,0 +1,211 @@
+// What a node remembers may be lost, garbage, foreign or impossible to write: a command costs more
+// then, and its answer is the same. What the server remembers may be of yesterday: that is noticed.
+
+import IPAM
+import IPAMTesting
+import TestSupport
+import Testing
+
+@testable import ConsulBackend
+
+extension Proofs {
+  @Suite(.serialized) struct StateTests {
+    private static let server = Task { try await ConsulServer.start() }
+
+    /// The files of a state directory, by their paths in it.
+    private func files(_ folder: String) async throws -> [String] {
+      try await ChildProcess.run(["find", folder, "-type", "f"]).split(separator: "\n")
+        .map { String($0) }
+    }
+
+    @Test(arguments: ["", "garbage", "CIPNODE1", String(repeating: "\u{0}", count: 100_000)])
+    func garbage(_ content: String) async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      func process() throws -> Process {
+        try Process(server.address, network, stateDirectory: folder.path)
+      }
+      try await process().add("c0")
+      for path in try await files(folder.path) { try writeFile(path, content) }
+      try await process().add("c1")
+      for path in try await files(folder.path) { try writeFile(path, content) }
+      #expect(try await process().delete("c0") != nil)
+      #expect(try await network.attachments(on: server) == [process().key("c1")])
+      try await network.expectSound(on: server)
+    }
+
+    /// Every byte of the copy that is changed makes it no copy.
+    @Test func flippedBytes() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      try await Process(server.address, network, stateDirectory: folder.path).add("c0")
+      let bytes = try readFile(folder.path + "/state/copy")
+      #expect(NodeCopy(bytes, bootID: "boot") != nil)
+      #expect(NodeCopy(bytes, bootID: "another boot") == nil)
+      for index in bytes.indices {
+        var changed = bytes
+        changed[index] ^= 0x10
+        #expect(NodeCopy(changed, bootID: "boot") == nil, "byte \(index)")
+        #expect(NodeCopy(Array(bytes[..<index]), bootID: "boot") == nil, "cut at \(index)")
+      }
+    }
+
+    /// The node's copy of an attachment is recent, and wrong: it is gone, and its address another's.
+    @Test func aCopyOfWhatIsGone() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork(["10.1.0.0/29"])
+      let folder = try TemporaryFolder()
+      let address = try await Process(server.address, network, stateDirectory: folder.path)
+        .add("c0").attachment.holdings[0].address
+      let other = try Process(server.address, network)
+      try await other.delete("c0")
+      var heir: String?
+      for index in 1...5 where heir == nil {
+        let holdings = try await other.add("c\(index)").attachment.holdings
+        if holdings[0].address == address { heir = "c\(index)" }
+      }
+      #expect(heir != nil)
+      try await Process(server.address, network, stateDirectory: folder.path).delete("c0")
+      try await network.expectSound(on: server)
+      #expect(try await other.add(try #require(heir)).attachment.holdings[0].address == address)
+    }
+
+    /// The whole directory is another cluster's, on which the network went further or less far.
+    @Test(arguments: [0, 20])
+    func anotherCluster(_ ahead: Int) async throws {
+      let server = try await Self.server.value
+      let other = try await ConsulServer.start()
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let elsewhere = try Process(other.address, network, stateDirectory: folder.path)
+      for index in 0..<(20 - ahead) { try await elsewhere.add("e\(index)") }
+      for index in 0..<ahead + 1 { try await Process(server.address, network).add("c\(index)") }
+      let process = try Process(server.address, network, stateDirectory: folder.path)
+      try await process.add("new")
+      try await process.delete("c0")
+      try await network.expectSound(on: server)
+      #expect(try await network.attachments(on: server).count == ahead + 1)
+    }
+
+    /// A disk that is full or read-only, once the node has its identity: ADD and DEL go on.
+    @Test(
+      .enabled(if: PluginCall.isAvailable),
+      arguments: ["head -c 1000000 /dev/zero > STATE/filler || true", "mount -o remount,ro STATE"])
+    func aDiskThatTakesNothing(_ trouble: String) async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let state = folder.path + "/state"
+      let call = PluginCall(network: network, port: server.port, stateDirectory: state)
+      let program = try #require(PluginCall.program)
+      try writeFile(folder.path + "/conf", call.configuration)
+      func command(_ name: String, _ container: String) -> String {
+        let words = call.variables(name, container).map { "\($0.key)=\($0.value)" }
+        return "env \(words.joined(separator: " ")) \(program) < \(folder.path)/conf"
+      }
+      let script = [
+        "set -e", "mkdir \(state)", "mount -t tmpfs -o size=64k none \(state) || exit 77",
+        command("ADD", "c0"), trouble.replacing("STATE", with: state),
+        command("ADD", "c1"), command("ADD", "c2"), command("CHECK", "c1"), command("DEL", "c0"),
+        command("DEL", "c1"),
+      ].joined(separator: "\n")
+      var execution = Execution(["unshare", "-m", "sh", "-c", script])
+      execution.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]
+      let ended = try await execution.run()
+      if ended.exitStatus == 77 || ended.errorOutput.contains("unshare") {
+        print("skipped: no mounts here, \(ended)")
+        return
+      }
+      #expect(ended.exitStatus == 0, "\(ended)")
+      #expect(try await network.attachments(on: server).map(\.container) == ["c2"])
+      try await network.expectSound(on: server)
+    }
+
+    /// Without a place for the node's identity nothing is begun, and the error names the place.
+    @Test(.enabled(if: PluginCall.isAvailable))
+    func noPlaceForAnIdentity() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let call = PluginCall(network: network, port: server.port, stateDirectory: "/proc/none")
+      let ended = try await call.run("ADD", "c0")
+      #expect(ended.exitStatus == 1 && ended.output.contains("/proc/none"), "\(ended)")
+      #expect(ended.output.contains("stateDir"))
+    }
+
+    // MARK: - A snapshot of yesterday
+
+    private func snapshot(_ verb: String, _ server: ConsulServer, _ path: String) async throws {
+      try await ChildProcess.run([
+        try await ConsulBinary.path(), "snapshot", verb, "-http-addr=\(server.address)", path,
+      ])
+      try await server.ready()
+    }
+
+    enum Since: String, CaseIterable, Sendable {
+      case nothing, othersWrote
+    }
+
+    /// The node has seen more than the store now holds: what it calls free may be in use.
+    @Test(arguments: Since.allCases)
+    func aRestoredSnapshot(_ since: Since) async throws {
+      let server = try await ConsulServer.start()
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      func process(_ node: String = "n0") throws -> Process {
+        try Process(
+          server.address, network, node: node,
+          stateDirectory: node == "n0" ? folder.path : nil)
+      }
+      try await process().add("old")
+      try await snapshot("save", server, folder.path + "/snapshot")
+      for index in 0..<10 { try await process().add("lost\(index)") }
+      try await snapshot("restore", server, folder.path + "/snapshot")
+      if since == .othersWrote {
+        // A node that saw nothing cannot know; it makes the store's numbers grow again.
+        for index in 0..<3 { try await process("n1").add("new\(index)") }
+      }
+      let error = await (try process()).failureOfAdd("next")
+      guard case .storeWentBack? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+      #expect(error?.description.contains("older state") == true)
+      // Every later process of the node refuses too.
+      let again = await (try process()).failureOfAdd("next")
+      guard case .storeWentBack? = again else {
+        Issue.record("\(String(describing: again))")
+        return
+      }
+      #expect(try await process().delete("old") != nil)
+      for index in 0..<10 { try await process().delete("lost\(index)") }
+      let left = try await network.attachments(on: server)
+      #expect(left.count == (since == .othersWrote ? 3 : 0))
+      try await network.expectSound(on: server)
+    }
+
+    @Test(.enabled(if: PluginCall.isAvailable))
+    func thePluginNamesTheRemedy() async throws {
+      let server = try await ConsulServer.start()
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let call = PluginCall(
+        network: network, port: server.port, stateDirectory: folder.path + "/state")
+      _ = try await call.run("ADD", "old")
+      try await snapshot("save", server, folder.path + "/snapshot")
+      _ = try await call.run("ADD", "lost")
+      try await snapshot("restore", server, folder.path + "/snapshot")
+      let refused = try await call.run("ADD", "next")
+      #expect(refused.exitStatus == 1, "\(refused)")
+      #expect(refused.output.filter { !$0.isWhitespace }.contains("\"code\":11"), "\(refused)")
+      #expect(refused.output.contains("ipamctl check net --repair"), "\(refused)")
+      for container in ["old", "lost", "next"] {
+        let deleted = try await call.run("DEL", container)
+        #expect(deleted.exitStatus == 0, "\(deleted)")
+      }
+      #expect(try await network.attachments(on: server).isEmpty)
+      try await network.expectSound(on: server)
+    }
+  }
+}
