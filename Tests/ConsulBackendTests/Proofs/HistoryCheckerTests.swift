@@ -48,7 +48,7 @@ import Testing
     let finding = try #require(HistoryChecker.findings(one + [early]).first)
     #expect(finding.address == address && finding.moment == 19)
     #expect(finding.holders == [key("a"), key("b")])
-    // Never released, released by another, released before, and hidden behind a holder's repetition.
+    // Never released, released by another, released before, and hidden behind a repetition.
     let never = [acquired("a", [address], 0, 10), released("c", 11, 12), released("a", 0, 0)]
     #expect(HistoryChecker.findings(never + [acquired("b", [address], 90, 99)]).count == 1)
     let repeated = [

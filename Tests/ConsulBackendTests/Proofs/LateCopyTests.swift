@@ -1,5 +1,5 @@
-// A request can outlive its sender: an agent holds it, a network delivers it late. What a runtime was
-// told must stay true when it comes.
+// A request can outlive its sender: an agent holds it, a network delivers it late. What a runtime
+// was told must stay true when it comes.
 
 import AddressSpace
 import IPAM
@@ -30,7 +30,7 @@ extension Proofs {
       try await network.expectSound(on: server)
     }
 
-    /// The plugin is killed between sending and reading; then the runtime's DEL; then the late copy.
+    /// The plugin is killed between sending and reading; then the DEL; then the late copy.
     /// Without the pending file that the plugin left it would make the attachment after the DEL.
     @Test(.enabled(if: PluginCall.isAvailable), arguments: [true, false])
     func aPluginKilledBeforeItsAnswer(_ isPending: Bool) async throws {
@@ -84,8 +84,8 @@ extension Proofs {
       try await network.expectSound(on: server)
     }
 
-    /// The second copy is turned away, until the deadline: the first is still on its way, and the DEL
-    /// of the node's next process must know.
+    /// The second copy is turned away, until the deadline: the first is still on its way, and the
+    /// DEL of the node's next process must know.
     @Test func aCopyWhoseTwinWasTurnedAway() async throws {
       let server = try await Self.server.value
       let network = try TestNetwork()

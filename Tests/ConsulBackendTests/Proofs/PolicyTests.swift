@@ -1,4 +1,4 @@
-// The policy that is shipped is enough, under default-deny, and no rule of it is superfluous.
+// The policy that is shipped is enough under default-deny, and what a missing rule leads to is said.
 
 import IPAM
 import IPAMTesting

@@ -1,5 +1,5 @@
-// Several allocators under load behind a network that delays, cuts, drops replies and sends requests on
-// when nobody expects them any more.
+// Several allocators under load behind a network that delays, cuts, drops replies and sends requests
+// on when nobody expects them any more.
 
 import IPAM
 import Synchronization
@@ -51,13 +51,12 @@ extension Proofs {
         }
         return .pass
       }
-      let folder = try TemporaryFolder()
-      let processes = try (0..<3).map { index in
+      let folders = try (0..<3).map { _ in try TemporaryFolder() }
+      let processes = try folders.indices.map { index in
         try Process(
-          proxy.address, network, node: "n\(index)",
-          stateDirectory: index == 0 ? folder.path : nil)
+          proxy.address, network, node: "n\(index)", stateDirectory: folders[index].path)
       }
-      let load = Traffic()
+      let load = Traffic(impatience: 3)
       try await load.run(processes) {
         for _ in 0..<8 {
           try proxy.deliverLate()

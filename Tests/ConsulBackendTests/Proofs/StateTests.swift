@@ -52,7 +52,7 @@ extension Proofs {
       }
     }
 
-    /// The node's copy of an attachment is recent, and wrong: it is gone, and its address another's.
+    /// The node's copy of an attachment is recent and wrong: it is gone, its address another's.
     @Test func aCopyOfWhatIsGone() async throws {
       let server = try await Self.server.value
       let network = try TestNetwork(["10.1.0.0/29"])

@@ -14,15 +14,15 @@ import Testing
 protocol Runtime: Sendable {
   var node: String { get }
   /// The addresses, or nil if it failed, whatever the reason.
-  func tryAdd(_ container: String) async throws -> [IPAddress]?
+  func tryAdd(_ container: String, within milliseconds: UInt64) async throws -> [IPAddress]?
   /// Whether it worked.
   func tryDelete(_ container: String) async throws -> Bool
 }
 
 extension Process: Runtime {
-  func tryAdd(_ container: String) async throws -> [IPAddress]? {
+  func tryAdd(_ container: String, within milliseconds: UInt64) async throws -> [IPAddress]? {
     do throws(AllocationError) {
-      return try await add(container).attachment.holdings.map(\.address)
+      return try await add(container, within: milliseconds).attachment.holdings.map(\.address)
     } catch {
       try Self.check(error)
       return nil
@@ -52,7 +52,7 @@ extension Process: Runtime {
 extension PluginCall: Runtime {
   var node: String { "plugin" }
 
-  func tryAdd(_ container: String) async throws -> [IPAddress]? {
+  func tryAdd(_ container: String, within milliseconds: UInt64) async throws -> [IPAddress]? {
     let ended = try await run("ADD", container)
     guard try Self.succeeded(ended) else { return nil }
     let words = ended.output.split(separator: "\"address\":").dropFirst()
@@ -86,6 +86,10 @@ final class Traffic: Sendable {
   private let state = Mutex(State())
   private let history = HistoryRecorder()
   private let seed = TestSeed()
+  /// One ADD in so many has hardly any time; 0 for none.
+  private let impatience: Int
+
+  init(impatience: Int = 0) { self.impatience = impatience }
 
   /// Operations that succeeded.
   var answers: Int { state.withLock { $0.answers } }
@@ -128,7 +132,9 @@ final class Traffic: Sendable {
       step += 1
       if held.count < 2 || (held.count < 5 && Bool.random(using: &random)) {
         let container = "c\(name)-\(step)"
-        if try await add(container, runtime) {
+        let isImpatient = impatience > 0 && Int.random(in: 0..<impatience, using: &random) == 0
+        let patience = isImpatient ? UInt64.random(in: 1...60, using: &random) : 30_000
+        if try await add(container, runtime, within: patience) {
           held.append(container)
         } else {
           // As a runtime does: whatever became of the ADD, DEL leaves nothing.
@@ -145,10 +151,12 @@ final class Traffic: Sendable {
     AttachmentKey(node: runtime.node, container: container, interface: "eth0")
   }
 
-  private func add(_ container: String, _ runtime: any Runtime) async throws -> Bool {
+  private func add(
+    _ container: String, _ runtime: any Runtime, within milliseconds: UInt64
+  ) async throws -> Bool {
     let key = key(container, runtime)
     let called = Surroundings.system.monotonic()
-    guard let addresses = try await runtime.tryAdd(container) else {
+    guard let addresses = try await runtime.tryAdd(container, within: milliseconds) else {
       state.withLock { $0.failures += 1 }
       return false
     }
