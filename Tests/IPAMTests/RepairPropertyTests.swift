@@ -9,7 +9,7 @@ import Testing
 // could be read is gone while its attachment names it, and what is left is what only a person decides.
 
 @Suite struct RepairPropertyTests {
-  @Test(arguments: 0..<12) func anyDamageIsMended(_ round: UInt64) async throws {
+  @Test(arguments: 0..<6) func anyDamageIsMended(_ round: UInt64) async throws {
     let seed = TestSeed()
     var random = SeededGenerator(seed: seed.value &+ round)
     let crowd = try await Crowd(&random)
@@ -22,7 +22,13 @@ import Testing
       return keys.allSatisfy { crowd.store.entries[$0] == sound[$0] }
     }
     let report = try await crowd.repairer.repair(deadline: .far)
-    #expect(report.left.allSatisfy { !$0.isMendable }, "\(seed)")
+    // Only a lease that cannot be read, and that nobody names, is left to a person.
+    for left in report.left {
+      guard left.finding.kind == .damaged, case .lease = left.finding.key, !left.isMendable else {
+        Issue.record("left: \(left.finding), \(seed)")
+        continue
+      }
+    }
     for (key, entry) in untouched {
       guard case .attachment(let attachment) = entry.value else { continue }
       for holding in attachment.holdings {
@@ -40,7 +46,7 @@ import Testing
     #expect(again.commits == 0 && again.left == report.left, "\(seed)")
   }
 
-  @Test(arguments: 0..<6) func besideLiveTrafficNobodyLosesAnAddress(_ round: UInt64) async throws {
+  @Test(arguments: 0..<4) func besideLiveTrafficNobodyLosesAnAddress(_ round: UInt64) async throws {
     let seed = TestSeed()
     var random = SeededGenerator(seed: seed.value &+ 1_000 &+ round)
     let crowd = try await Crowd(&random)
