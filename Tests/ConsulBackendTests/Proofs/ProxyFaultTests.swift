@@ -58,7 +58,7 @@ extension Proofs {
       }
       let load = Traffic(impatience: 3)
       try await load.run(processes) {
-        for _ in 0..<8 {
+        for _ in 0..<4 {
           try proxy.deliverLate()
           try await load.more(20, "with \(mix.name)")
         }
