@@ -62,10 +62,14 @@ let package = Package(
       dependencies: [
         "AddressSpace", "BitmapAllocator", "ConsulBackend", "IPAM", "IPAMTesting", "TestSupport",
       ]),
+    .executableTarget(
+      name: "disk-crash-helper", dependencies: ["DiskBackend", "IPAM", "IPAMTesting"],
+      path: "Tests/DiskCrashHelper"),
     .testTarget(
       name: "DiskBackendTests",
       dependencies: [
         "AddressSpace", "BitmapAllocator", "DiskBackend", "IPAM", "IPAMTesting", "TestSupport",
+        "disk-crash-helper",
       ]),
     .testTarget(name: "IpamctlTests", dependencies: ["JSON", "TestSupport"]),
     .testTarget(

@@ -130,12 +130,12 @@ struct Fixture {
     try await allocator.acquire(
       AcquireRequest(
         attachment: key(container), requested: try requested.map { try IPAddress(parsing: $0) }),
-      deadline: surroundings.deadline(inMilliseconds: 20_000))
+      deadline: surroundings.deadline(inMilliseconds: 600_000))
   }
 
   func release(_ container: String) async throws -> IPAM.Attachment? {
     try await allocator.release(
-      [key(container)], deadline: surroundings.deadline(inMilliseconds: 20_000))
+      [key(container)], deadline: surroundings.deadline(inMilliseconds: 600_000))
   }
 
   func key(_ container: String) -> AttachmentKey {

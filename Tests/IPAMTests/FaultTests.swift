@@ -59,7 +59,7 @@ import TestSupport
       }
       try await group.waitForAll()
     }
-    let deadline = Surroundings.system.deadline(inMilliseconds: 20_000)
+    let deadline = Surroundings.system.deadline(inMilliseconds: 600_000)
     await store.heal(deadline: deadline)
     try await world.expectSound("after the load, \(seed)")
     #expect(memory.attachments == world.holding, "what exists is what is held, \(seed)")
@@ -91,7 +91,7 @@ private final class World: Sendable {
     var random = SeededGenerator(seed: seed &+ UInt64(worker) &* 977 &+ UInt64(node.utf8.last ?? 0))
     var held: [AttachmentKey] = []
     for step in 0..<40 {
-      let deadline = Surroundings.system.deadline(inMilliseconds: 20_000)
+      let deadline = Surroundings.system.deadline(inMilliseconds: 600_000)
       if held.count < 2 || (held.count < 6 && Bool.random(using: &random)) {
         let key = AttachmentKey(node: node, container: "c\(worker)-\(step)", interface: "eth0")
         names.withLock { _ = $0.insert(key) }
@@ -146,7 +146,7 @@ private final class World: Sendable {
     guard case .definition(let definition)? = memory.entries[.definition]?.value else { return }
     let auditor = try Auditor(of: memory, definition: definition)
     let findings = try await auditor.findings(
-      deadline: Surroundings.system.deadline(inMilliseconds: 20_000))
+      deadline: Surroundings.system.deadline(inMilliseconds: 600_000))
     #expect(findings == [], "\(moment)")
   }
 }

@@ -86,7 +86,7 @@ extension ConsulStore {
         schema.prefix(of: .chunks), consistency: .consistent, deadline: instant(deadline))
     }
     return entries.contains { entry in
-      schema.key(entry.key).map { isOlderThanSeen(entry, $0) } ?? false
+      schema.key(entry.key).map { entry.modifyIndex < newestSeen($0) } ?? false
     }
   }
 

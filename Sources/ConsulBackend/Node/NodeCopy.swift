@@ -39,11 +39,10 @@ struct NodeCopy: Hashable {
     {
       self = NodeCopy(bootID: bootID)
     }
-    if let before = entries[name], let bytes,
-      revision < before.revision || Self.goesBack(name, from: before.bytes, to: bytes)
-    {
-      entries[Self.goneBackName] = Entry(revision: before.revision, seenAt: .max, bytes: [])
-      return
+    if let before = entries[name], let bytes {
+      // An answer that was asked for before something newer was seen is late, not a sign.
+      guard revision >= before.revision else { return }
+      if Self.goesBack(name, from: before.bytes, to: bytes) { return noteOlderState(name) }
     }
     if let bytes {
       entries[name] = Entry(revision: revision, seenAt: moment, bytes: bytes)
@@ -51,6 +50,12 @@ struct NodeCopy: Hashable {
       // What moved is of no use for a commit any more; what was seen still counts.
       entries[name]?.seenAt = 0
     }
+  }
+
+  /// A consistent read that began after an entry was seen brought an older one.
+  mutating func noteOlderState(_ name: String) {
+    let seen = entries[name]?.revision ?? 0
+    entries[Self.goneBackName] = Entry(revision: seen, seenAt: .max, bytes: [])
   }
 
   /// Whether an older state was seen than before.

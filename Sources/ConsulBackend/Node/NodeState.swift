@@ -78,6 +78,14 @@ package final class NodeState: LocalState {
     }
   }
 
+  package func noteOlderState(_ name: String) {
+    state.withLock { state in
+      load(&state)
+      state.copy.noteOlderState(name)
+      state.isChanged = true
+    }
+  }
+
   package var hasGoneBack: Bool {
     state.withLock { state in
       load(&state)

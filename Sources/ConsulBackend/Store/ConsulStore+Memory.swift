@@ -40,9 +40,14 @@ extension ConsulStore {
     local.update([(name, entry.value, entry.modifyIndex)], cursors: [:])
   }
 
-  func isOlderThanSeen(_ entry: KVEntry, _ key: StoreKey) -> Bool {
-    guard key.isKeptByNodes, let name = schema.relativeName(key) else { return false }
-    return entry.modifyIndex < local.newestRevision(name)
+  /// The newest revision of a key that this node has seen; 0 for none.
+  func newestSeen(_ key: StoreKey) -> UInt64 {
+    guard key.isKeptByNodes, let name = schema.relativeName(key) else { return 0 }
+    return local.newestRevision(name)
+  }
+
+  func noteOlderState(_ key: StoreKey) {
+    if let name = schema.relativeName(key) { local.noteOlderState(name) }
   }
 
   func remember(

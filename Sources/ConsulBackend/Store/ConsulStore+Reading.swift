@@ -62,13 +62,15 @@ extension ConsulStore {
     _ key: StoreKey, _ consistency: ReadConsistency, _ deadline: Deadline
   ) async throws(StoreError) -> StoreEntry {
     guard let name = schema.name(key) else { return .absent }
+    let seen = newestSeen(key)
     let entry = try await retrying(deadline) { () async throws(ConsulError) in
       try await self.client.get(name, consistency: consistency, deadline: self.instant(deadline))
     }
     if let entry {
-      if consistency != .consistent, isOlderThanSeen(entry, key) {
+      if entry.modifyIndex < seen {
         // A deposed leader may answer so for a moment; only a confirmed answer counts.
-        return try await get(key, .consistent, deadline)
+        guard consistency == .consistent else { return try await get(key, .consistent, deadline) }
+        noteOlderState(key)
       }
       keep(entry, for: key)
       return decode(entry.value, Revision(entry.modifyIndex), for: key)

@@ -18,6 +18,8 @@ package protocol LocalState: Sendable {
 
   /// Whether what was read showed that the store went back to an older state.
   var hasGoneBack: Bool { get }
+  /// A consistent read that began after a key was seen brought an older revision of it.
+  func noteOlderState(_ name: String)
 
   /// What this node committed for an attachment.
   func attachment(_ key: AttachmentKey) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)?
@@ -41,6 +43,7 @@ package final class NoLocalState: LocalState {
 
   package init() {}
   package var hasGoneBack: Bool { false }
+  package func noteOlderState(_ name: String) {}
   package func newestRevision(_ name: String) -> UInt64 { 0 }
   package func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)? { nil }
   package func cursor(_ set: Int) -> IPAddress? { cursors.withLock { $0[set] } }
