@@ -320,7 +320,7 @@ struct PoolRun<Pool: PoolUnderTest> {
   }
 
   private func run<Pool: PoolUnderTest>(_: Pool.Type, _ round: UInt64) throws {
-    var run = try PoolRun<Pool>(seed: TestSeed(), round: round)
+    var run = try PoolRun<Pool>(seed: runSeed, round: round)
     for _ in 0..<120 {
       try run.event()
       run.check()

@@ -82,7 +82,7 @@ private func expectSame(
   }
 
   @Test(arguments: 6...14) func agreesWithBooleans(chunkBits: Int) {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ UInt64(chunkBits))
     var bitmap = ChunkBitmap(chunkBits: chunkBits)
     var slow = SlowBitmap(taken: Array(repeating: false, count: 1 << chunkBits))

@@ -50,7 +50,7 @@ extension ContainerKind {
 
 @Suite struct ChunkCodecTests {
   @Test(arguments: 6...14) func roundTrip(chunkBits: Int) throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ UInt64(chunkBits))
     for _ in 0..<150 {
       let chunk = anyChunk(chunkBits, &random)
@@ -63,7 +63,7 @@ extension ContainerKind {
   }
 
   @Test(arguments: 6...14) func choosesTheSmallestContainer(chunkBits: Int) throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ UInt64(chunkBits))
     var seen: Set<ContainerKind> = []
     for round in 0..<120 {
@@ -174,8 +174,24 @@ extension ContainerKind {
     #expect(reason(with(5, 1)) == .population)
   }
 
+  /// A number has one encoding: not longer than it has to be, and not past 64 bits.
+  @Test func numbersHaveOneEncoding() throws {
+    var chunk = Chunk(chunkBits: 6, incarnation: 1)
+    chunk.generation = 1
+    let bytes = ChunkCodec.encode(chunk, key: "k")
+    func generation(_ varint: [UInt8]) -> [UInt8] {
+      sealed(Array(bytes[..<17]) + varint + Array(bytes[18...]))
+    }
+    #expect(bytes[17] == 1 && reason(generation([1])) == nil)
+    #expect(reason(generation([0x81, 0x00])) == .number)
+    let nines = [UInt8](repeating: 0xFF, count: 9)
+    #expect(reason(generation(nines + [0x01])) == nil)
+    #expect(reason(generation(nines + [0x02])) == .number)
+    #expect(reason(generation(nines + [0x81, 0x01])) == .number)
+  }
+
   @Test(arguments: [6, 8, 12]) func everyTruncationIsRefused(chunkBits: Int) {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = seed.generator
     for _ in 0..<20 {
       let bytes = ChunkCodec.encode(anyChunk(chunkBits, &random), key: "k")
@@ -190,7 +206,7 @@ extension ContainerKind {
 
   /// Any byte anywhere, with a right checksum: refused, or a chunk that is sound.
   @Test(arguments: [6, 7, 9, 12]) func mutationsAreRefusedOrSound(chunkBits: Int) {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = seed.generator
     for _ in 0..<400 {
       let sound = ChunkCodec.encode(anyChunk(chunkBits, &random), key: "k")
@@ -210,7 +226,7 @@ extension ContainerKind {
   }
 
   @Test func noiseIsRefused() {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = seed.generator
     for _ in 0..<500 {
       let count = Int.random(in: 0...300, using: &random)

@@ -7,7 +7,7 @@ import TestSupport
 
 @Suite struct ChunkTests {
   @Test(arguments: 0..<60) func coolsForLongEnoughAndNotMuchLonger(round: UInt64) {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ round)
     let cooldown: UInt64 = [0, 1, 7, 60, 1000].randomElement(using: &random) ?? 0
     let span = CoolingBuckets.span(cooldown: cooldown)

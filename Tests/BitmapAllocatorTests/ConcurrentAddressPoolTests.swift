@@ -26,7 +26,7 @@ private struct Cells: @unchecked Sendable {
 @Suite struct ConcurrentAddressPoolTests {
   @Test(arguments: ["10.0.0.0/30", "10.0.0.0/24", "10.0.0.0/18", "10.0.0.0/12"])
   func addressHasOneHolder(subnet text: String) async throws {
-    let seed = TestSeed()
+    let seed = runSeed
     let subnet = try Prefix(parsing: text)
     let geometry = try #require(PoolGeometry(subnet: subnet))
     let pool = ConcurrentAddressPool(space: PoolSpace(geometry: geometry))

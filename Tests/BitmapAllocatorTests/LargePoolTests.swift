@@ -10,7 +10,7 @@ import TestSupport
 @Suite struct LargePoolTests {
   @Test(arguments: ["::/0", "2001:db8::/32", "2001:db8::/64", "10.0.0.0/8"], 0..<5)
   func agreesWithAnIntervalSet(subnet text: String, round: UInt64) throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ round)
     let subnet = try Prefix(parsing: text)
     let geometry = try #require(PoolGeometry(subnet: subnet))
@@ -75,7 +75,6 @@ import TestSupport
     let restored = try AddressPool(restoring: pool.snapshot(), space: pool.space)
     restored._checkInvariants()
     #expect(restored == pool, "\(seed)")
-    #expect(restored.snapshot().bytes == pool.snapshot().bytes, "\(seed)")
   }
 
   private func anyOrdinal(_ geometry: PoolGeometry, _ random: inout SeededGenerator) -> Offset {
@@ -103,7 +102,7 @@ import TestSupport
 
   /// The figure of a pool of ::/0: what 1,000 random addresses cost.
   @Test func aThousandRandomAddressesFitInAMebibyte() throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = seed.generator
     var pool = try #require(AddressPool(subnet: Prefix(parsing: "::/0")))
     for _ in 0..<1000 {

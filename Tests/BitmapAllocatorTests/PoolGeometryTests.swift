@@ -60,7 +60,7 @@ import TestSupport
 
   /// Addresses, ordinals, leaves and their ancestors agree, at any size.
   @Test func goesUpAndDown() throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = seed.generator
     for _ in 0..<300 {
       let length = Int.random(in: 0...128, using: &random)
@@ -96,7 +96,7 @@ import TestSupport
 @Suite struct PoolSpaceTests {
   /// Coverage, usable bits, edges and home chunks against a look at every ordinal.
   @Test(arguments: 0..<40) func agreesWithALookAtEveryOrdinal(round: UInt64) throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ round)
     let bits = Int.random(in: 0...13, using: &random)
     let subnet = try #require(Prefix(address: IPAddress(ipv4: 0), length: 32 - bits))

@@ -26,7 +26,7 @@ func geometry(_ bits: Int, chunkBits: Int = 6) throws -> PoolGeometry {
 @Suite struct TreeSearchModelTests {
   /// Churn in random worlds of up to three levels, to exhaustion and back.
   @Test(arguments: 0..<40) func agreesWithASetOfIntegers(round: UInt64) throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ round)
     let bits = Int.random(in: 0...13, using: &random)
     let geometry = try geometry(bits)
@@ -66,7 +66,7 @@ func geometry(_ bits: Int, chunkBits: Int = 6) throws -> PoolGeometry {
   /// The pool in memory hands out the same ordinals, one by one, as a store that goes on from the
   /// chunk where it was.
   @Test(arguments: 0..<30) func poolDecidesTheSame(round: UInt64) throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ round)
     let bits = Int.random(in: 0...13, using: &random)
     let geometry = try geometry(bits)
@@ -101,7 +101,7 @@ func geometry(_ bits: Int, chunkBits: Int = 6) throws -> PoolGeometry {
   /// `borrow`.
   @Test(arguments: 0..<20, [TreeSearch.CoolingRule.borrow, .strict])
   func coolsAcrossChunks(round: UInt64, rule: TreeSearch.CoolingRule) throws {
-    let seed = TestSeed()
+    let seed = runSeed
     var random = SeededGenerator(seed: seed.value &+ round)
     let bits = Int.random(in: 4...9, using: &random)
     let geometry = try geometry(bits)
