@@ -7,8 +7,8 @@ PLUGIN := .build/release/cni-ipam-consul
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test demo lint format bench bench-check bench-update fuzz mutants docs \
-  clean
+.PHONY: help build install test demo lint format bench bench-check bench-update bench-compare fuzz \
+  mutants docs clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -51,6 +51,9 @@ bench-check: ## The figures that must hold, as counts and as ratios within one r
 
 bench-update: ## Rewrite the thresholds from what is measured now
 	@scripts/bench update
+
+bench-compare: ## The figures of this tree beside those of BASE=revision
+	@scripts/bench compare '$(BASE)'
 
 fuzz: ## Fuzz the decoders for a bounded time
 	@scripts/fuzz
