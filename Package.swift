@@ -48,7 +48,8 @@ let package = Package(
         "AddressSpace", "BitmapAllocator", "IPAM", "JSON", "ConsulBackend", "DiskBackend",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .target(name: "TestSupport", path: "Tests/_TestSupport"),
+    .target(name: "CTestSupport", path: "Tests/_CTestSupport"),
+    .target(name: "TestSupport", dependencies: ["CTestSupport"], path: "Tests/_TestSupport"),
     .testTarget(name: "AddressSpaceTests", dependencies: ["AddressSpace", "TestSupport"]),
     .testTarget(
       name: "BitmapAllocatorTests",

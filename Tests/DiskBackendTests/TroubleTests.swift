@@ -72,7 +72,7 @@ import TestSupport
   @Test func theLockIsWaitedForUntilTheDeadline() async throws {
     let fixture = try DiskFixture()
     try await fixture.acquire("c1")
-    let descriptor = open(fixture.directory + "/lock", O_RDONLY)
+    let descriptor = open(fixture.directory + "/lock", O_RDONLY | O_CLOEXEC)
     #expect(flock(descriptor, LOCK_EX) == 0)
     let store = fixture.store()
     for milliseconds in [0, 1, 50] as [UInt64] {

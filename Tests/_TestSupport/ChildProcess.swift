@@ -5,6 +5,7 @@
 // Swift's worker threads come and go. So each child gets a thread of its own, which starts it and
 // then waits for it: that thread ends when the child has, or when the whole process does.
 
+internal import CTestSupport
 internal import Glibc
 internal import Synchronization
 
@@ -46,6 +47,8 @@ package final class ChildProcess: Sendable {
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    // What another thread has just opened must not live on in a server: a lock, a connection.
+    spawn_closing_others(&actions)
     let words = ["setpriv", "--pdeathsig", "KILL"] + command
     var pid = pid_t()
     let code = withCStrings(words) { words in

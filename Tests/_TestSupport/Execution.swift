@@ -4,6 +4,7 @@
 // Input and output are files without a name, so no pipe can fill up and nothing has to be read while
 // the program runs. A thread of its own starts the program and waits for it.
 
+internal import CTestSupport
 internal import Glibc
 internal import Synchronization
 
@@ -81,6 +82,7 @@ package struct Execution: Sendable {
     for (standard, descriptor) in [input, output, errorOutput].enumerated() {
       posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(standard))
     }
+    spawn_closing_others(&actions)
     var pid = pid_t()
     let variables = environment.map { "\($0.key)=\($0.value)" }
     let code = withCStrings(command) { words in
