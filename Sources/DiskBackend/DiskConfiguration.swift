@@ -42,11 +42,13 @@ struct DiskConfiguration: Sendable {
       address: address, prefixLength: width, pool: pool, ordinal: Ordinal(.zero), gateway: nil)
   }
 
-  /// Holdings in the order of the range sets that hand them out, those of none behind.
+  /// Holdings in the order of the range sets that hand them out, those of none behind, and by address.
   func sorted(_ holdings: [Attachment.Holding]) -> [Attachment.Holding] {
     func rank(_ holding: Attachment.Holding) -> Int {
       layouts.firstIndex { $0.segment(allowing: holding.address) != nil } ?? layouts.count
     }
-    return holdings.map { (rank($0), $0) }.sorted { $0.0 < $1.0 }.map(\.1)
+    let ranked = holdings.map { (rank: rank($0), holding: $0) }
+    return ranked.sorted { ($0.rank, $0.holding.address) < ($1.rank, $1.holding.address) }
+      .map(\.holding)
   }
 }
