@@ -8,10 +8,12 @@ extension ConcurrentAddressPool {
   /// Takes a free address, next-fit within the thread's part. `nil` if at one moment nothing was
   /// free. O(1) amortized at any size and fill, one lock while the thread's part has something.
   public func acquire(now: UInt64 = 0) -> IPAddress? {
-    take { core in
+    let taken = take { core -> IPAddress? in
       guard let (leaf, bit) = core.acquire(now: now) else { return nil }
       return core.address(leaf, bit)
     }
+    guard let taken else { return nil }
+    return stripes.address(taken.result, part: taken.part)
   }
 
   /// Takes a free unit as a prefix. `nil` if at one moment nothing was free. O(1) amortized.
@@ -42,10 +44,8 @@ extension ConcurrentAddressPool {
   }
 
   private func locate(_ address: IPAddress) -> (ordinal: Offset, part: Int)? {
-    guard let ordinal = parts[0].core.ordinal(of: address), let part = part(of: ordinal) else {
-      return nil
-    }
-    return (ordinal, part)
+    guard let ordinal = stripes.ordinal(of: address) else { return nil }
+    return (stripes.local(ordinal), stripes.part(of: ordinal))
   }
 
   /// Takes up to `count` free addresses, whole words at a time, part after part; fewer if no more
@@ -53,12 +53,12 @@ extension ConcurrentAddressPool {
   public func acquire(count: Int, now: UInt64 = 0) -> [IPAddress] {
     var addresses: [IPAddress] = []
     while addresses.count < count {
-      let got = take { core -> [IPAddress]? in
+      let taken = take { core -> [IPAddress]? in
         let got = core.acquire(upTo: count - addresses.count, now: now)
         return got.isEmpty ? nil : got
       }
-      guard let got else { break }
-      if addresses.isEmpty { addresses = got } else { addresses += got }
+      guard let taken else { break }
+      addresses += taken.result.lazy.map { stripes.address($0, part: taken.part) }
     }
     return addresses
   }
@@ -68,18 +68,21 @@ extension ConcurrentAddressPool {
 
 extension ConcurrentAddressPool {
   /// Takes all units of `prefix` if all are free and may be used. O(words) up to a chunk, O(chunks)
-  /// for more; all locks if it is larger than a part.
+  /// for more; all locks if it is larger than a stripe.
   public func acquire(_ prefix: Prefix, now: UInt64 = 0) -> Bool {
-    guard let (first, order) = block(prefix) else { return false }
-    if order <= shift {
-      guard let part = part(of: first) else { return false }
-      return locked(part) { $0.acquireBlock(first, order: order, now: now) }
+    guard let (first, order) = units(of: prefix) else { return false }
+    let block = stripes.block(first, order: order)
+    if order <= stripes.bits {
+      return locked(block.parts.lowerBound) {
+        $0.acquireBlock(block.first, order: order, now: now)
+      }
     }
-    return allLocked { acquireParts(first, order: order, now: now) }
+    return allLocked { acquire(block, now: now) }
   }
 
   /// Takes an aligned block of free units that makes up a prefix of `length`. `nil` if there is
-  /// none, or if a unit is larger. O(words) in the thread's part and chunk, else O(chunks × words).
+  /// none, or if a unit is larger. O(words) in the thread's part and chunk, else O(chunks × words);
+  /// all locks if it is larger than a stripe.
   public func acquirePrefix(length: Int, now: UInt64 = 0) -> Prefix? {
     let geometry = space.geometry
     let order = geometry.unitPrefixLength - length
@@ -89,33 +92,35 @@ extension ConcurrentAddressPool {
   }
 
   private func acquireBlock(order: Int, now: UInt64) -> Offset? {
-    let home = ThreadNumber.current % partCount
-    if order <= shift {
+    if order <= stripes.bits {
+      let home = home
       for turn in 0..<partCount {
-        let part = (home + turn) % partCount
-        if let first = locked(part, { $0.acquireBlock(order: order, now: now) }) { return first }
+        let part = (home + turn) & (partCount - 1)
+        if let first = locked(part, { $0.acquireBlock(order: order, now: now) }) {
+          return stripes.global(first, part: part)
+        }
       }
       return nil
     }
     return allLocked {
-      for index in 0..<partCount {
-        let first = range(ofPart: index).first
-        guard first.wide & .lowMask(order) == 0 else { continue }
-        if acquireParts(first, order: order, now: now) { return first }
+      let free = (0..<partCount).map { part in
+        parts[part].core.expireAll(now: now)
+        return parts[part].core.freeIntervals()
       }
-      return nil
+      guard let first = stripes.freeBlock(order: order, free: free) else { return nil }
+      let isTaken = acquire(stripes.block(first, order: order), now: now)
+      precondition(isTaken, "a block that was found free can be taken")
+      return first
     }
   }
 
-  /// Under all locks: takes a block of whole parts, or none of it.
-  private func acquireParts(_ first: Offset, order: Int, now: UInt64) -> Bool {
-    guard let whole = wholeParts(first, order: order) else { return false }
-    for index in whole {
-      let origin = range(ofPart: index).first
-      if parts[index].core.acquireBlock(origin, order: shift, now: now) { continue }
-      for taken in whole.prefix(upTo: index) {
-        let origin = range(ofPart: taken).first
-        _ = parts[taken].core.releaseBlock(origin, order: shift, now: now, cools: false)
+  /// Under all locks: takes a block, or none of it.
+  private func acquire(_ block: Stripes.Block, now: UInt64) -> Bool {
+    for part in block.parts {
+      if parts[part].core.acquireBlock(block.first, order: block.order, now: now) { continue }
+      for taken in block.parts.prefix(upTo: part) {
+        _ = parts[taken].core.releaseBlock(
+          block.first, order: block.order, now: now, cools: false)
       }
       return false
     }
@@ -124,39 +129,36 @@ extension ConcurrentAddressPool {
 
   /// Gives all units of `prefix` back. `false`, with nothing changed, if one of them is not held.
   /// What is larger than a chunk is free at once. O(words) up to a chunk, O(chunks) for more; all
-  /// locks if it is larger than a part.
+  /// locks if it is larger than a stripe.
   @discardableResult
   public func release(_ prefix: Prefix, now: UInt64 = 0) -> Bool {
-    guard let (first, order) = block(prefix) else { return false }
-    if order <= shift {
-      guard let part = part(of: first) else { return false }
-      return releasing(part) { $0.releaseBlock(first, order: order, now: now) }
-    }
-    return allLocked {
-      guard let whole = wholeParts(first, order: order) else { return false }
-      for index in whole {
-        guard parts[index].core.heldIntervals().contains(range(ofPart: index)) else { return false }
+    guard let (first, order) = units(of: prefix) else { return false }
+    let block = stripes.block(first, order: order)
+    if order <= stripes.bits {
+      return releasing(block.parts.lowerBound) {
+        $0.releaseBlock(block.first, order: order, now: now)
       }
-      for index in whole {
-        let origin = range(ofPart: index).first
-        let cools = order <= space.geometry.chunkBits
-        _ = parts[index].core.releaseBlock(origin, order: shift, now: now, cools: cools)
-        reopen(index)
+    }
+    let range = OffsetRange(block.first, Offset(wide: block.first.wide | .lowMask(block.order)))
+    let cools = order <= space.geometry.chunkBits
+    return allLocked {
+      for part in block.parts {
+        parts[part].core.expireAll(now: now)
+        guard parts[part].core.heldIntervals().contains(range) else { return false }
+      }
+      for part in block.parts {
+        let isReleased = parts[part].core.releaseBlock(
+          block.first, order: block.order, now: now, cools: cools)
+        precondition(isReleased, "a block that is held can be released")
+        reopen(part)
       }
       return true
     }
   }
 
-  private func block(_ prefix: Prefix) -> (first: Offset, order: Int)? {
+  private func units(of prefix: Prefix) -> (first: Offset, order: Int)? {
     guard let units = space.geometry.ordinals(of: prefix) else { return nil }
     return (units.first, space.geometry.unitPrefixLength - prefix.length)
-  }
-
-  /// The parts that a block larger than a part is made of.
-  private func wholeParts(_ first: Offset, order: Int) -> Range<Int>? {
-    guard order - shift <= 6, let start = part(of: first) else { return nil }
-    let end = start + 1 << (order - shift)
-    return end <= partCount ? start..<end : nil
   }
 }
 
@@ -193,26 +195,6 @@ extension ConcurrentAddressPool {
         parts[index].core.checkInvariants()
         precondition(!parts[index].isClosed || parts[index].core.free == .zero)
       }
-    }
-  }
-
-  /// A copy of one moment, for everything that looks at the whole: held ranges, the largest free
-  /// prefix, snapshots. O(runs × levels + blocks larger than a chunk × chunks), all locks.
-  public func copy() -> AddressPool {
-    allLocked {
-      var core = PoolCore(
-        space: space, cooldown: parts[0].core.cooldown, rule: parts[0].core.rule)
-      var cooling: [TreeNode: [CoolingBucket]] = [:]
-      for index in 0..<partCount {
-        core.adopt(parts[index].core.heldIntervals().intervals, [:])
-        for (leaf, buckets) in parts[index].core.coolingLeaves() {
-          cooling[leaf, default: []] += buckets.buckets
-        }
-      }
-      for (leaf, buckets) in cooling {
-        for bucket in buckets.sorted(by: { $0.since < $1.since }) { core.adopt(bucket, in: leaf) }
-      }
-      return AddressPool(core)
     }
   }
 }

@@ -1,12 +1,13 @@
-// A pool for several threads: the ordinals are cut into up to 64 equal parts, each a PoolCore of
-// its own under a lock of its own, all over the same geometry.
+// A pool for several threads: the ordinals are dealt out in stripes to up to 64 parts, each a PoolCore
+// of its own under a lock of its own.
 //
-//   ordinal >> shift - base      the part
-//   open   …1 0 1                one word; bit clear => that part has nothing free
+//   Stripes      which part, and where in it
+//   open  …1 0 1 one word; bit clear => that part has nothing free
 //
-// A thread begins in the part of its number, so that threads meet only where parts run out. `open`
-// is the tree's rule once more, but exact: a bit is changed only under the part's lock, so that one
-// load that shows zero proves that nothing was free at that moment.
+// A thread begins in the part of its number, and takes another number when it finds somebody there, so
+// that threads meet only where parts run out. `open` is the tree's rule once more, but exact: a bit is
+// changed only under the part's lock, so that one load that shows zero proves that nothing was free at
+// that moment.
 
 internal import AddressSpace
 internal import Synchronization
@@ -22,12 +23,8 @@ internal import Synchronization
 public final class ConcurrentAddressPool: @unchecked Sendable {
   /// What may be handed out.
   public let space: PoolSpace
+  let stripes: Stripes
   let parts: UnsafeMutablePointer<Part>
-  let partCount: Int
-  /// A part has 2^`shift` ordinals.
-  let shift: Int
-  /// The first part is the one of this number.
-  private let base: UInt128
   /// A bit for each part that may have something free.
   private let open: Atomic<UInt64>
 
@@ -48,36 +45,14 @@ public final class ConcurrentAddressPool: @unchecked Sendable {
   public init(
     space: PoolSpace, cooldown: UInt64 = 0, cooling: TreeSearch.CoolingRule = .borrow
   ) {
-    let first = space.allowed.intervals.first?.first.wide ?? 0
-    let last = space.allowed.intervals.last?.last.wide ?? 0
-    // At least a word of ordinals in a part, and as many parts as one word has bits.
-    var shift = 6
-    while last.shiftedRight(shift) - first.shiftedRight(shift) >= 64 { shift += 1 }
-    let base = first.shiftedRight(shift)
-    let partCount = Int(last.shiftedRight(shift) - base) + 1
+    let stripes = Stripes(space.geometry)
     self.space = space
-    self.shift = shift
-    self.base = base
-    self.partCount = partCount
-    parts = .allocate(capacity: partCount)
-    open = Atomic(~0 >> UInt64(64 - partCount))
-    for index in 0..<partCount {
-      let own = IntervalSet(range(ofPart: index)).intersection(space.allowed)
-      let part = PoolSpace(geometry: space.geometry, allowed: own)
-      let core = PoolCore(space: part, cooldown: cooldown, rule: cooling)
+    self.stripes = stripes
+    parts = .allocate(capacity: stripes.partCount)
+    open = Atomic(~0 >> UInt64(64 - stripes.partCount))
+    for (index, share) in stripes.spaces(allowed: space.allowed).enumerated() {
+      let core = PoolCore(space: share, cooldown: cooldown, rule: cooling)
       (parts + index).initialize(to: Part(core: core))
-    }
-  }
-
-  /// A pool that holds what `pool` holds and has cooling what it has.
-  /// O(runs × levels + blocks larger than a chunk × chunks).
-  public convenience init(_ pool: AddressPool) {
-    let core = pool.core
-    self.init(space: pool.space, cooldown: core.pointee.cooldown, cooling: core.pointee.rule)
-    let held = core.pointee.heldIntervals()
-    let cooling = core.pointee.coolingLeaves()
-    for index in 0..<partCount {
-      parts[index].core.adopt(held.intersection(with: range(ofPart: index)), cooling)
     }
   }
 
@@ -86,17 +61,7 @@ public final class ConcurrentAddressPool: @unchecked Sendable {
     parts.deallocate()
   }
 
-  func range(ofPart index: Int) -> OffsetRange {
-    let first = (base + UInt128(UInt(index))).shiftedLeft(shift)
-    let last = min(first | .lowMask(shift), space.geometry.lastWide)
-    return OffsetRange(Offset(wide: first), Offset(wide: last))
-  }
-
-  func part(of ordinal: Offset) -> Int? {
-    let number = ordinal.wide.shiftedRight(shift)
-    guard number >= base, number - base < UInt128(UInt(partCount)) else { return nil }
-    return Int(truncatingIfNeeded: number - base)
-  }
+  var partCount: Int { stripes.partCount }
 }
 
 // MARK: - Locks
@@ -153,22 +118,30 @@ extension ConcurrentAddressPool {
     return .nothing(butCooling: false)
   }
 
-  /// What `body` takes, from the calling thread's own part if it has something and is idle, else
-  /// from the next that has.
+  /// The part where the calling thread begins.
+  var home: Int { ThreadNumber.current & (partCount &- 1) }
+
+  /// What `body` takes, and the part that it is from: the calling thread's own if it has something
+  /// and is idle, else the next that has.
   @inline(__always)
-  func take<Result: Sendable>(_ body: (inout PoolCore) -> Result?) -> Result? {
-    let home = ThreadNumber.current % partCount
+  func take<Result: Sendable>(
+    _ body: (inout PoolCore) -> Result?
+  ) -> (result: Result, part: Int)? {
+    let home = home
     if open.load(ordering: .sequentiallyConsistent) >> UInt64(home) & 1 == 1 {
-      let tried = parts[home].lock.withLockIfAvailable { _ in attempt(home, body) }
-      if case .got(let result)? = tried { return result }
+      switch parts[home].lock.withLockIfAvailable({ _ in attempt(home, body) }) {
+      case .got(let result): return (result, home)
+      case .nothing: break
+      case nil: ThreadNumber.moveOn()
+      }
     }
     return takeElsewhere(home, body)
   }
 
   @inline(never)
-  private func takeElsewhere<Result: Sendable>(_ home: Int, _ body: (inout PoolCore) -> Result?)
-    -> Result?
-  {
+  private func takeElsewhere<Result: Sendable>(
+    _ home: Int, _ body: (inout PoolCore) -> Result?
+  ) -> (result: Result, part: Int)? {
     var asked: UInt64 = 0
     while true {
       let left = open.load(ordering: .sequentiallyConsistent) & ~asked
@@ -177,7 +150,7 @@ extension ConcurrentAddressPool {
       let beyond = left & (~1 << UInt64(home))
       let index = (beyond != 0 ? beyond : left).trailingZeroBitCount
       switch parts[index].lock.withLock({ _ in attempt(index, body) }) {
-      case .got(let result): return result
+      case .got(let result): return (result, index)
       case .nothing(let butCooling): if butCooling { asked |= 1 << UInt64(index) }
       }
     }

@@ -18,14 +18,21 @@ extension PoolCore {
   /// The ordinals that are free.
   var free: ExactCount { capacity - used - ExactCount(UInt64(coolingCount)) }
 
+  /// The maximal intervals of free ordinals, in order.
+  func freeIntervals() -> IntervalSet {
+    space.allowed.subtracting(takenIntervals(withCooling: true))
+  }
+
   /// The maximal intervals of held ordinals, in order.
-  func heldIntervals() -> IntervalSet {
+  func heldIntervals() -> IntervalSet { takenIntervals(withCooling: false) }
+
+  private func takenIntervals(withCooling: Bool) -> IntervalSet {
     var parts: [OffsetRange] = []
     for node in table.nodes {
       let first = geometry.ordinals(of: node.node).first.wide
       let shift = geometry.chunkBits * node.level
       var held = ChunkBitmap(chunkBits: geometry.chunkBits) { node.takenWord($0) }
-      for bucket in node.cooling.buckets { held.subtract(bucket.bits) }
+      if !withCooling { for bucket in node.cooling.buckets { held.subtract(bucket.bits) } }
       held.forEachTakenRun { run in
         guard node.level > 0 else {
           let origin = first + UInt128(UInt(run.lowerBound))

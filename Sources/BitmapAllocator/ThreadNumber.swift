@@ -1,5 +1,5 @@
 // A small number for each thread, so that threads can be sent to different places: 0, 1, 2, … in
-// the order of first asking. Kept in the thread itself, no allocation, a few nanoseconds to read.
+// the order of first asking, and others for those that meet. Kept in the thread itself, no allocation, a few nanoseconds to read.
 
 internal import Glibc
 internal import Synchronization
@@ -13,6 +13,13 @@ enum ThreadNumber {
     let number = next.add(1, ordering: .relaxed).oldValue
     pthread_setspecific(key, UnsafeRawPointer(bitPattern: number + 1))
     return number
+  }
+
+  /// The calling thread has another number from now on: where its number sent it was somebody else.
+  /// Threads that meet part in this way, whatever their numbers have in common. O(1).
+  static func moveOn() {
+    let other = (current &+ 1) & Int(Int32.max)
+    pthread_setspecific(key, UnsafeRawPointer(bitPattern: other + 1))
   }
 
   private static let next = Atomic<Int>(0)

@@ -2,6 +2,7 @@
 // pool's must be enough, and ThreadSanitizer sees whether they are.
 
 import AddressSpace
+import Dispatch
 import Testing
 import TestSupport
 
@@ -99,4 +100,91 @@ private struct Cells: @unchecked Sendable {
     #expect(all.count == 8)
     #expect(pool.acquire() == nil)
   }
+
+  /// Who finds somebody in its part goes elsewhere and stays there.
+  @Test func threadsThatMeetPart() throws {
+    let subnet = try Prefix(parsing: "10.0.0.0/16")
+    let geometry = try #require(PoolGeometry(subnet: subnet))
+    let pool = ConcurrentAddressPool(space: PoolSpace(geometry: geometry))
+    func part(of address: IPAddress?) throws -> Int {
+      let address = try #require(address)
+      return pool.stripes.part(of: try #require(pool.stripes.ordinal(of: address)))
+    }
+    let home = try part(of: pool.acquire())
+    #expect(try part(of: pool.acquire()) == home)
+    let (taken, release) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    let other = Thread {
+      pool.locked(home) { _ in
+        taken.signal()
+        release.wait()
+      }
+    }
+    taken.wait()
+    let elsewhere = try part(of: pool.acquire())
+    #expect(elsewhere != home)
+    release.signal()
+    other.join()
+    #expect(try part(of: pool.acquire()) == elsewhere)
+  }
+
+  /// A window of 2^20 in a pool of 2^64, all else taken: its chunks are in all parts.
+  @Test func aSmallWindowIsSpreadOverAllParts() throws {
+    let everything = try Prefix(parsing: "2001:db8::/64")
+    let window = try Prefix(parsing: "2001:db8::5a:a5a0:0/108")
+    var owned = try #require(AddressPool(subnet: everything))
+    let isTaken = owned.acquire(everything)
+    let isReleased = owned.release(window)
+    #expect(isTaken && isReleased)
+    let pool = ConcurrentAddressPool(owned)
+    #expect(pool.free == .powerOfTwo(20))
+    #expect(pool.copy() == owned)
+    for part in 0..<pool.partCount {
+      let free = pool.parts[part].core.free
+      #expect(free == .powerOfTwo(20 - pool.stripes.partBits))
+    }
+    #expect(pool.acquirePrefix(length: 107) == nil)
+    #expect(pool.acquirePrefix(length: 108) == window)
+    #expect(pool.acquire() == nil)
+    #expect(pool.release(everything))
+    #expect(pool.used == .zero)
+    pool._checkInvariants()
+  }
+
+  /// Every interval of a small pool: what the parts have of it is what it is made of.
+  @Test func sharesAddUp() throws {
+    let subnet = try Prefix(parsing: "10.0.0.0/22")
+    let geometry = try #require(PoolGeometry(subnet: subnet, chunkBits: 6))
+    let stripes = Stripes(geometry)
+    #expect((stripes.bits, stripes.partBits) == (6, 4))
+    for first in stride(from: UInt64(0), to: 1024, by: 31) {
+      for last in stride(from: first, to: 1024, by: 23) {
+        let range = OffsetRange(Offset(first)).union(with: Offset(last))
+        let set = IntervalSet(range)
+        let shares = stripes.shares(of: set)
+        #expect(shares.reduce(.zero) { $0 + $1.count } == set.count)
+        #expect(stripes.global(shares) == set)
+      }
+    }
+  }
+}
+
+extension OffsetRange {
+  fileprivate func union(with last: Offset) -> OffsetRange {
+    OffsetRange(first: first, last: last) ?? self
+  }
+}
+
+/// A thread that can be waited for.
+private final class Thread {
+  private let end = DispatchSemaphore(value: 0)
+
+  init(_ body: @escaping @Sendable () -> Void) {
+    let end = end
+    DispatchQueue(label: "thread").async {
+      body()
+      end.signal()
+    }
+  }
+
+  func join() { end.wait() }
 }
