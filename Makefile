@@ -8,7 +8,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .PHONY: help build install test demo lint format bench bench-check bench-update bench-compare fuzz \
-  mutants docs clean
+  sanitize mutants docs clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -57,6 +57,9 @@ bench-compare: ## The figures of this tree beside those of BASE=revision
 
 fuzz: ## Fuzz the decoders for a bounded time
 	@scripts/fuzz
+
+sanitize: ## The allocator's tests under AddressSanitizer and ThreadSanitizer
+	@scripts/sanitize
 
 mutants: ## Break the code in known places and expect the tests to notice
 	@scripts/mutants
