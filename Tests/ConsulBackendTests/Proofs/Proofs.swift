@@ -80,10 +80,14 @@ struct TestNetwork: Sendable {
   let prefix: String
   let definition: NetworkDefinition
 
-  init(_ subnets: [String] = ["10.1.0.0/24"], cooldown: UInt32 = 0) throws {
+  init(
+    _ subnets: [String] = ["10.1.0.0/24"], cooldown: UInt32 = 0,
+    kind: NetworkDefinition.Kind = .leased
+  ) throws {
     prefix = "proof-\(UInt64.random(in: 0 ... .max))"
     definition = NetworkDefinition(
-      name: "net", rangeSets: try RangeSet.sets(subnets.map { [SubnetRange.Text(subnet: $0)] }),
+      name: "net", kind: kind,
+      rangeSets: try RangeSet.sets(subnets.map { [SubnetRange.Text(subnet: $0)] }),
       cooldown: NetworkDefinition.Cooldown(seconds: cooldown))
   }
 
