@@ -25,11 +25,11 @@ public final class ConcurrentAddressPool: @unchecked Sendable {
   public let space: PoolSpace
   let stripes: Stripes
   let parts: UnsafeMutablePointer<Part>
+  let locks: UnsafeMutablePointer<PartLock>
   /// A bit for each part that may have something free.
   private let open: Atomic<UInt64>
 
   struct Part: ~Copyable {
-    let lock = Mutex<Void>(())
     var core: PoolCore
     /// Whether the part's bit in `open` is clear.
     var isClosed = false
@@ -49,16 +49,20 @@ public final class ConcurrentAddressPool: @unchecked Sendable {
     self.space = space
     self.stripes = stripes
     parts = .allocate(capacity: stripes.partCount)
+    locks = .allocate(capacity: stripes.partCount)
     open = Atomic(~0 >> UInt64(64 - stripes.partCount))
     for (index, share) in stripes.spaces(allowed: space.allowed).enumerated() {
       let core = PoolCore(space: share, cooldown: cooldown, rule: cooling)
       (parts + index).initialize(to: Part(core: core))
+      (locks + index).initialize(to: PartLock())
     }
   }
 
   deinit {
     parts.deinitialize(count: partCount)
     parts.deallocate()
+    locks.deinitialize(count: partCount)
+    locks.deallocate()
   }
 
   var partCount: Int { stripes.partCount }
@@ -70,13 +74,13 @@ extension ConcurrentAddressPool {
   /// Runs `body` on a part's core under its lock.
   func locked<Result: Sendable>(_ index: Int, _ body: (inout PoolCore) -> Result) -> Result {
     let part = parts + index
-    return part.pointee.lock.withLock { _ in body(&part.pointee.core) }
+    return locks[index].withLock { body(&part.pointee.core) }
   }
 
   /// Runs `body`, which gives something back, and reopens the part if it did.
   func releasing(_ index: Int, _ body: (inout PoolCore) -> Bool) -> Bool {
     let part = parts + index
-    return part.pointee.lock.withLock { _ in
+    return locks[index].withLock {
       guard body(&part.pointee.core) else { return false }
       reopen(index)
       return true
@@ -94,7 +98,7 @@ extension ConcurrentAddressPool {
   func allLocked<Result: Sendable>(_ body: () -> Result) -> Result {
     func lock(from index: Int) -> Result {
       if index == partCount { return body() }
-      return parts[index].lock.withLock { _ in lock(from: index + 1) }
+      return locks[index].withLock { lock(from: index + 1) }
     }
     return lock(from: 0)
   }
@@ -129,7 +133,7 @@ extension ConcurrentAddressPool {
   ) -> (result: Result, part: Int)? {
     let home = home
     if open.load(ordering: .sequentiallyConsistent) >> UInt64(home) & 1 == 1 {
-      switch parts[home].lock.withLockIfAvailable({ _ in attempt(home, body) }) {
+      switch locks[home].withLockIfAvailable({ attempt(home, body) }) {
       case .got(let result): return (result, home)
       case .nothing: break
       case nil: ThreadNumber.moveOn()
@@ -149,7 +153,7 @@ extension ConcurrentAddressPool {
       // The next after home, around the end; home itself, which was empty or busy, last.
       let beyond = left & (~1 << UInt64(home))
       let index = (beyond != 0 ? beyond : left).trailingZeroBitCount
-      switch parts[index].lock.withLock({ _ in attempt(index, body) }) {
+      switch locks[index].withLock({ attempt(index, body) }) {
       case .got(let result): return (result, index)
       case .nothing(let butCooling): if butCooling { asked |= 1 << UInt64(index) }
       }

@@ -9,8 +9,16 @@ public enum BackendKind: String, Hashable, Sendable, CaseIterable {
   case consul
 }
 
+/// How a line of the log is written.
+public enum LogFormat: String, Hashable, Sendable, CaseIterable {
+  /// `key=value` pairs.
+  case logfmt
+  /// A JSON object.
+  case json
+}
+
 /// How much is logged.
-public enum LogLevel: String, Hashable, Sendable, CaseIterable {
+public enum LogLevel: String, Hashable, Sendable, CaseIterable, Comparable {
   /// Every step.
   case debug
   /// One line for each command.
@@ -19,6 +27,18 @@ public enum LogLevel: String, Hashable, Sendable, CaseIterable {
   case warning
   /// Failures only.
   case error
+
+  /// Less important before more important.
+  public static func < (left: LogLevel, right: LogLevel) -> Bool { left.rank < right.rank }
+
+  private var rank: Int {
+    switch self {
+    case .debug: 0
+    case .info: 1
+    case .warning: 2
+    case .error: 3
+    }
+  }
 }
 
 /// The store of a network, from `ipam`. Nil means that the configuration does not say.
@@ -41,6 +61,8 @@ public struct StoreSettings: Hashable, Sendable {
   public let logLevel: LogLevel?
   /// `logFile`: a file for the log, beside standard error.
   public let logFile: String?
+  /// `logFormat`.
+  public let logFormat: LogFormat?
   /// How to reach Consul.
   public let consul: ConsulSettings
 }
@@ -61,6 +83,7 @@ extension NetworkConfiguration {
       timeout: try ipam.duration("timeout", isPositive: true),
       logLevel: try ipam.choice("logLevel"),
       logFile: try ipam.string("logFile"),
+      logFormat: try ipam.choice("logFormat"),
       consul: try ConsulSettings(ipam))
   }
 }

@@ -15,6 +15,8 @@ struct Backend {
   let allocator: NetworkAllocator
   /// Whether it is kept as host-local keeps it, and speaks as host-local does.
   var isDirectory: Bool { allocator.store.traits.isLocal }
+  /// Where that is, for the log.
+  let place: String
   private let definition: NetworkDefinition?
   private let nodeName: String
   private let earlierNodeNames: [String]
@@ -36,6 +38,7 @@ struct Backend {
       network: invocation.configuration.name, definition: definition,
       sync: settings.sync ?? false)
     self.definition = definition
+    place = "directory"
     nodeName = ""
     earlierNodeNames = []
     allocator = NetworkAllocator(
@@ -63,6 +66,7 @@ struct Backend {
       network: invocation.configuration.name, stateDirectory: stateDirectory,
       surroundings: surroundings)
     self.definition = definition
+    place = configuration.endpoint.description
     nodeName = identity.node.name
     earlierNodeNames = identity.earlierNames
     allocator = NetworkAllocator(
@@ -102,7 +106,7 @@ struct Backend {
   }
 
   static let warn: @Sendable (String) -> Void = { text in
-    SystemProcess.write("cni-ipam-consul: warning: \(text)\n", to: .error)
+    Log.write(.warning, text)
   }
 
   /// The node's identity. What is made or collected needs the one that is kept; everything else works

@@ -10,18 +10,43 @@ struct Command {
   private let arguments: CNIArguments
   private let backend: Backend
   private let deadline: Deadline
+  private let started: UInt64
 
   init(_ invocation: Invocation) throws {
     self.invocation = invocation
     arguments = try invocation.arguments()
     let settings = try invocation.configuration.storeSettings()
+    Log.configure(invocation, settings)
     let surroundings = SystemProcess.surroundings
+    started = surroundings.monotonic()
     deadline = surroundings.deadline(
       inMilliseconds: settings.timeout.map(\.wholeMilliseconds) ?? 30_000)
     backend = try Backend(invocation, settings, surroundings)
   }
 
-  func add() async throws -> AddResult {
+  /// Does it; what there is to print.
+  func perform() async throws -> AddResult? {
+    var result: AddResult?
+    switch invocation.command {
+    case .add: result = try await add()
+    case .del: try await delete()
+    case .check: try await check()
+    case .gc: try await collect()
+    case .status: try await status()
+    case .version: break
+    }
+    if result == nil { log(.info, "done") }
+    return result
+  }
+
+  private func log(_ level: LogLevel, _ message: String, _ fields: [(String, String)] = []) {
+    guard Log.keeps(level) else { return }
+    let microseconds = (SystemProcess.surroundings.monotonic() - started) / 1_000
+    let fields = fields + [("backend", backend.place), ("us", String(microseconds))]
+    Log.write(level, message, fields.map { (key: $0.0, value: $0.1) })
+  }
+
+  private func add() async throws -> AddResult {
     let wanted = try invocation.configuration.addressRequests(arguments: arguments)
     let acquired: Acquired
     do {
@@ -33,12 +58,18 @@ struct Command {
     } catch {
       throw CNIError(error, network: invocation.configuration.name)
     }
+    if Log.keeps(.info) {
+      let addresses = acquired.attachment.holdings.map(\.address.description)
+      log(
+        .info, acquired.isRepeat ? "the same again" : "acquired",
+        [("addresses", addresses.joined(separator: ","))])
+    }
     let opinions = try invocation.configuration.poolSettings().opinions
     backend.warnOfDifferences(acquired.definition, in: opinions)
     return try AddResult(acquired)
   }
 
-  func delete() async throws {
+  private func delete() async throws {
     do {
       _ = try await backend.allocator.release(
         backend.names(of: invocation.attachment), deadline: deadline)
@@ -47,7 +78,7 @@ struct Command {
     }
   }
 
-  func check() async throws {
+  private func check() async throws {
     let expected = try invocation.configuration.previousAddresses()?.map(\.address)
     do {
       try await backend.allocator.check(
@@ -59,7 +90,7 @@ struct Command {
     }
   }
 
-  func collect() async throws {
+  private func collect() async throws {
     let valid = Set(try invocation.configuration.validAttachments())
     let failures: [AllocationError]
     do {
@@ -80,7 +111,7 @@ struct Command {
     }
   }
 
-  func status() async throws {
+  private func status() async throws {
     do {
       try await backend.allocator.probe(deadline: deadline)
     } catch {

@@ -22,18 +22,13 @@ enum Plugin {
 
   private static func perform(_ invocation: Invocation) async -> Reply {
     do {
-      let command = try Command(invocation)
-      switch invocation.command {
-      case .add: return invocation.reply(result: try await command.add())
-      case .del: try await command.delete()
-      case .check: try await command.check()
-      case .gc: try await command.collect()
-      case .status: try await command.status()
-      case .version: return .version
-      }
-      return .success
+      let result = try await Command(invocation).perform()
+      return result.map { invocation.reply(result: $0) } ?? .success
     } catch {
-      return invocation.reply(failure: error)
+      let failure = CNIError(wrapping: error)
+      Log.write(
+        .error, failure.message, [(key: "code", value: String(failure.code.rawValue))])
+      return invocation.reply(failure: failure)
     }
   }
 

@@ -75,6 +75,32 @@ enum SystemProcess {
     }
   }
 
+  /// Appends a text to a file in one call, so that lines of several processes do not mix.
+  static func append(_ text: String, toFile path: String) throws(Failure) {
+    let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o640)
+    guard descriptor >= 0 else { throw Failure(call: "open \(path)", code: errno) }
+    defer { close(descriptor) }
+    let count = Glibc.write(descriptor, text, text.utf8.count)
+    guard count == text.utf8.count else {
+      throw Failure(call: "write \(path)", code: count < 0 ? errno : ENOSPC)
+    }
+  }
+
+  /// The time as RFC 3339 writes it, in UTC, to the millisecond.
+  static var timestamp: String {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    var parts = tm()
+    gmtime_r(&now.tv_sec, &parts)
+    let seconds = String(unsafeUninitializedCapacity: 32) { buffer in
+      buffer.withMemoryRebound(to: CChar.self) {
+        strftime($0.baseAddress, $0.count, "%Y-%m-%dT%H:%M:%S", &parts)
+      }
+    }
+    let milliseconds = String(1_000 + now.tv_nsec / 1_000_000).dropFirst()
+    return "\(seconds).\(milliseconds)Z"
+  }
+
   static func exit(_ status: Int32) -> Never {
     // Not exit(3): the event loop's thread may still run, and nothing is left to flush.
     _exit(status)

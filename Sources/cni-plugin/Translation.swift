@@ -189,8 +189,7 @@ extension CNIError {
     case .exhausted(let exhaustion):
       (
         .exhausted,
-        "network \(network) can hand out \(exhaustion.capacity) addresses here and all are in use; "
-          + "ipamctl lease list \(network) shows who holds them"
+        "\(exhaustion.figures); ipamctl lease list \(network) shows who holds them"
       )
     case .requestedGateway, .requestedTaken(_, _, _, holder: nil):
       (.taken, "request another address or none")

@@ -44,7 +44,9 @@ struct Ipamctl: AsyncParsableCommand {
     abstract: "Looks after the networks of cni-ipam-consul.",
     discussion: ExitStatus.help,
     version: "0.1.0",
-    subcommands: [NetworkCommand.self, ImportCommand.self, CheckCommand.self])
+    subcommands: [
+      NetworkCommand.self, LeaseCommand.self, ImportCommand.self, CheckCommand.self,
+    ])
 }
 
 @main

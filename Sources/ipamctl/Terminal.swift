@@ -91,3 +91,15 @@ struct Table {
     }.joined(separator: "\n")
   }
 }
+
+/// A time as RFC 3339 writes it, in UTC.
+func utc(_ seconds: UInt64) -> String {
+  var time = time_t(truncatingIfNeeded: min(seconds, UInt64(Int64.max)))
+  var parts = tm()
+  guard gmtime_r(&time, &parts) != nil else { return "\(seconds)" }
+  return String(unsafeUninitializedCapacity: 32) { buffer in
+    buffer.withMemoryRebound(to: CChar.self) {
+      strftime($0.baseAddress, $0.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
+    }
+  }
+}

@@ -90,4 +90,31 @@ import Testing
     let isAllReleased = pool.release(all)
     #expect(isAllReleased && pool.used == .zero)
   }
+
+  /// Next-fit in one chunk of every size: the first free ordinal behind the one taken last, else the
+  /// lowest.
+  @Test(arguments: 6...14) func nextFit(chunkBits: Int) throws {
+    let seed = runSeed
+    var random = SeededGenerator(seed: seed.value &+ UInt64(chunkBits))
+    let base = try IPAddress(parsing: "2001:db8::")
+    let subnet = try #require(Prefix(address: base, length: 128 - chunkBits))
+    let geometry = try #require(PoolGeometry(subnet: subnet, chunkBits: chunkBits))
+    var pool = AddressPool(space: PoolSpace(geometry: geometry))
+    _ = pool.acquire(count: 1 << chunkBits)
+    var last = UInt64(1 << chunkBits - 1)
+    for _ in 0..<200 {
+      let freed = (0..<Int.random(in: 1...3, using: &random)).map { _ in
+        UInt64.random(in: 0..<1 << UInt64(chunkBits), using: &random)
+      }
+      var free = Set(freed)
+      for ordinal in free { pool.release(geometry.address(of: Ordinal(ordinal))) }
+      while let expected = free.filter({ $0 > last }).min() ?? free.min() {
+        let taken = pool.acquire()
+        #expect(taken == geometry.address(of: Ordinal(expected)), "\(seed)")
+        free.remove(expected)
+        last = expected
+      }
+    }
+    #expect(pool.acquire() == nil, "\(seed)")
+  }
 }

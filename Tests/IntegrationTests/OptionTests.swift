@@ -14,7 +14,14 @@ struct OptionTests {
     let answer = try await Call("ADD", configuration).succeeds()
     #expect(answer.addresses == ["10.7.0.10/28"])
     let another = try await Call("ADD", configuration, container: "c2").run()
-    Refusal(101, words: ["no IP addresses available"]).expect(another)
+    Refusal(
+      101,
+      words: [
+        "no IP addresses available",
+        "pool 10.7.0.0/28: 16 addresses, 1 in use, 0 cooling, 15 excluded",
+        "ipamctl lease list",
+      ]
+    ).expect(another)
     let requested = try await Call(
       "ADD", configuration, container: "c2", arguments: "IP=10.7.0.5"
     ).run()

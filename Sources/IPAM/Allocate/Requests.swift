@@ -1,4 +1,5 @@
 public import AddressSpace
+import BitmapAllocator
 
 /// A wish for addresses: one from each range set of the network.
 public struct AcquireRequest: Hashable, Sendable {
@@ -85,8 +86,27 @@ public struct Exhaustion: Hashable, Sendable {
   public var set: Int
   /// The set.
   public var ranges: RangeSet
-  /// How many addresses it could hand out if all were free.
+  /// How many addresses (or units) it could hand out if all were free. All are in use, and none is
+  /// cooling: that is what was proved.
   public var capacity: ExactCount
+  /// How many its subnets have: the rest is outside the ranges, excluded or reserved.
+  public var size: ExactCount
+
+  /// The exhaustion of one set of a definition.
+  init(_ definition: NetworkDefinition, set: Int, _ layout: SetLayout) {
+    network = definition.name
+    self.set = set
+    ranges = definition.rangeSets[set]
+    capacity = layout.capacity
+    size = layout.pools.reduce(.zero) { $0 + $1.geometry.ordinalCount }
+  }
+
+  /// The proof in figures: pools, their size, and what has become of it.
+  public var figures: String {
+    let pools = Set(ranges.ranges.map(\.subnet.description)).sorted().joined(separator: ", ")
+    return "pool \(pools): \(size) addresses, \(capacity) in use, 0 cooling, "
+      + "\(size - capacity) excluded or outside the ranges"
+  }
 }
 
 extension AllocationError: CustomStringConvertible {

@@ -92,10 +92,7 @@ struct BulkLoop {
           try await allocator.read(keys, consistency, deadline), consistency: consistency)
         continue
       case .exhausted:
-        throw .exhausted(
-          Exhaustion(
-            network: definition.name, set: set, ranges: definition.rangeSets[set],
-            capacity: layout.capacity))
+        throw .exhausted(Exhaustion(definition, set: set, layout))
       case .nothingNow:
         view = View()
         _ = try await reread()

@@ -274,10 +274,7 @@ extension Planner {
     if isProved {
       return .resolved(
         .failure(
-          .exhausted(
-            Exhaustion(
-              network: hunt.definition.name, set: hunt.set,
-              ranges: hunt.definition.rangeSets[hunt.set], capacity: hunt.layout.capacity))))
+          .exhausted(Exhaustion(hunt.definition, set: hunt.set, hunt.layout))))
     }
     if let damaged = sightings.damaged {
       return .resolved(

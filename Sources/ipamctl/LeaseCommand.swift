@@ -1,0 +1,155 @@
+import AddressSpace
+import ArgumentParser
+import ConsulBackend
+import DiskBackend
+import IPAM
+import JSON
+
+struct LeaseCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lease", abstract: "Shows who holds which address.", subcommands: [List.self])
+}
+
+/// A network's store: in Consul, or a directory in host-local's format.
+struct StoreOptions: ParsableArguments {
+  @Option(
+    help: "A directory of host-local's format instead of Consul: the folder of the network's.")
+  var dataDir: String?
+  @OptionGroup var consul: ConsulOptions
+
+  func store(_ network: String) throws(Failure) -> any AllocationStore {
+    if let dataDir { return DiskStore(directory: dataDir, network: network, definition: nil) }
+    return try consul.networks().store(network)
+  }
+}
+
+extension LeaseCommand {
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Lists the leases of a network, by address.",
+      discussion: "Every filter that is given must hold. Text is compared exactly.")
+    @Argument(help: "The network.") var network: String
+    @Option(help: "Only those of this node.") var node: String?
+    @Option(help: "Only those of this container ID.") var container: String?
+    @Option(help: "Only those of this pod (K8S_POD_NAME) or Nomad task group.") var pod: String?
+    @Option(help: "Only those of this namespace (K8S_POD_NAMESPACE, NOMAD_NAMESPACE).")
+    var workloadNamespace: String?
+    @Option(help: "Only that of this MAC address.") var mac: String?
+    @Option(help: "Only those in this prefix, for example 10.1.2.0/24.") var within: String?
+    @Option(help: "Only those held for at least this many seconds.") var olderThan: UInt64?
+    @OptionGroup var place: StoreOptions
+    @OptionGroup var format: OutputOptions
+
+    func run() async throws {
+      let filter = try filter()
+      let store = try place.store(network)
+      let deadline = place.consul.deadline
+      var found: [(address: IPAddress, lease: Lease)] = []
+      var damaged: [IPAddress] = []
+      try await asking { () async throws(StoreError) in
+        try await store.list(.leases, deadline: deadline) { key, entry in
+          guard case .lease(let address) = key else { return }
+          guard case .lease(let lease) = entry.value else {
+            damaged.append(address)
+            return
+          }
+          if filter.includes(address, lease) { found.append((address, lease)) }
+        }
+      }
+      found.sort { $0.address < $1.address }
+      show(found)
+      for address in damaged.sorted() {
+        Terminal.say("the lease of \(address) cannot be read: ipamctl check \(network) --repair")
+      }
+      if !damaged.isEmpty { throw Failure(.failed, "\(damaged.count) leases are damaged") }
+    }
+
+    private func filter() throws(Failure) -> LeaseFilter {
+      var filter = LeaseFilter(
+        node: node, container: container, pod: pod, namespace: workloadNamespace)
+      do {
+        filter.mac = try mac.map { try MACAddress(parsing: $0) }
+      } catch {
+        throw Failure(.usage, "--mac: \(error)")
+      }
+      do {
+        filter.prefix = try within.map { try Prefix(parsing: $0) }
+      } catch {
+        throw Failure(.usage, "--within: \(error)")
+      }
+      let now = ConsulOptions.surroundings.now()
+      filter.createdUpTo = olderThan.map { now > $0 ? now - $0 : 0 }
+      return filter
+    }
+
+    private func show(_ found: [(address: IPAddress, lease: Lease)]) {
+      switch format.output {
+      case .json:
+        Terminal.print(
+          JSONValue.array(found.map { $0.lease.document(of: $0.address) }).indented)
+      case .table:
+        let rows = found.map { address, lease in
+          [
+            address.description, lease.attachment.container, lease.attachment.interface,
+            lease.attachment.node.isEmpty ? "-" : lease.attachment.node,
+            lease.mac?.description ?? "-", lease.createdAt == 0 ? "-" : utc(lease.createdAt),
+            lease.workload.title ?? "-",
+          ]
+        }
+        let head = ["ADDRESS", "CONTAINER", "INTERFACE", "NODE", "MAC", "SINCE", "WORKLOAD"]
+        Terminal.print(Table(head, rows).text)
+      }
+    }
+  }
+}
+
+/// Which leases are wanted: those for which all that is set holds.
+struct LeaseFilter {
+  var node: String?
+  var container: String?
+  var pod: String?
+  var namespace: String?
+  var mac: MACAddress?
+  var prefix: Prefix?
+  var createdUpTo: UInt64?
+
+  func includes(_ address: IPAddress, _ lease: Lease) -> Bool {
+    (node.map { $0 == lease.attachment.node } ?? true)
+      && (container.map { $0 == lease.attachment.container } ?? true)
+      && (pod.map { lease.workload.pod == $0 } ?? true)
+      && (namespace.map { lease.workload.namespace == $0 } ?? true)
+      && (mac.map { $0 == lease.mac } ?? true)
+      && (prefix?.contains(address) ?? true)
+      && (createdUpTo.map { lease.createdAt > 0 && lease.createdAt <= $0 } ?? true)
+  }
+}
+
+extension Workload {
+  var pod: String? { labels["K8S_POD_NAME"] ?? labels["NOMAD_GROUP_NAME"] }
+  var namespace: String? { labels["K8S_POD_NAMESPACE"] ?? labels["NOMAD_NAMESPACE"] }
+
+  /// Namespace and pod, or what else is known.
+  var title: String? {
+    if let pod { return namespace.map { "\($0)/\(pod)" } ?? pod }
+    return labels.min { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+  }
+}
+
+extension Lease {
+  func document(of address: IPAddress) -> JSONValue {
+    var members: [JSONValue.Member] = [
+      .init("address", .string(address.description)),
+      .init("container", .string(attachment.container)),
+      .init("interface", .string(attachment.interface)),
+    ]
+    if !attachment.node.isEmpty { members.append(.init("node", .string(attachment.node))) }
+    if let mac { members.append(.init("mac", .string(mac.description))) }
+    if createdAt > 0 { members.append(.init("since", .string(utc(createdAt)))) }
+    let labels = workload.labels.sorted { $0.key < $1.key }
+    if !labels.isEmpty {
+      members.append(
+        .init("workload", .object(labels.map { .init($0.key, .string($0.value)) })))
+    }
+    return .object(members)
+  }
+}

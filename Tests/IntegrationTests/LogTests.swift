@@ -1,0 +1,68 @@
+// The log: lines that programs can read, to standard error and a file, and nothing in them that must
+// not be there.
+
+import TestSupport
+import Testing
+
+@Suite(.needsConsul)
+struct LogTests {
+  private func lines(_ text: String) -> [String] { text.split(separator: "\n").map(String.init) }
+
+  @Test(arguments: StoreKind.allCases)
+  func oneLineForACommand(_ kind: StoreKind) async throws {
+    let network = try await TestNetwork(kind)
+    let folder = try TemporaryFolder()
+    let file = folder.path + "/log"
+    let configuration = network.configuration([
+      "subnet": "10.7.0.0/29", "logLevel": "info", "logFile": .string(file), "logFormat": "json",
+      "token": "a-secret-of-the-tests",
+    ])
+    let added = try await Call("ADD", configuration).run()
+    #expect(added.ended.exitStatus == 0, "\(added)")
+    let line = try JSON(parsing: try #require(lines(added.ended.errorOutput).last))
+    #expect(line["level"] == "info" && line["command"] == "ADD" && line["msg"] == "acquired")
+    #expect(line["addresses"] == "10.7.0.2")
+    #expect(try await Call("DEL", configuration).run().ended.exitStatus == 0)
+    let refused = try await Call(
+      "ADD", configuration, container: "c2", arguments: "IP=10.9.9.9"
+    ).run()
+    #expect(refused.code == 7)
+    let logged = lines(String(decoding: try readFile(file), as: UTF8.self))
+    #expect(logged.count == 3, "\(logged)")
+    let failure = try JSON(parsing: try #require(logged.last))
+    #expect(failure["level"] == "error" && failure["code"] == "7" && failure["container"] == "c2")
+    #expect(!logged.joined().contains("a-secret-of-the-tests"))
+    #expect(!added.ended.errorOutput.contains("a-secret-of-the-tests"))
+  }
+
+  /// Without a word in the configuration, success and failure leave standard error empty.
+  @Test func quietByDefault() async throws {
+    let network = try await TestNetwork(.disk)
+    let configuration = network.configuration(["subnet": "10.7.0.0/29"])
+    let added = try await Call("ADD", configuration).run()
+    let refused = try await Call("ADD", configuration).run()
+    #expect(added.ended.errorOutput.isEmpty && refused.ended.errorOutput.isEmpty)
+  }
+
+  @Test func aFileThatCannotBeWrittenFailsNothing() async throws {
+    let network = try await TestNetwork(.disk)
+    let configuration = network.configuration([
+      "subnet": "10.7.0.0/29", "logLevel": "info", "logFile": "/nonexistent/log",
+    ])
+    let added = try await Call("ADD", configuration).run()
+    #expect(added.ended.exitStatus == 0)
+    let said = lines(added.ended.errorOutput)
+    #expect(said.count { $0.contains("/nonexistent/log") } == 1, "\(said)")
+    #expect(said.allSatisfy { $0.hasPrefix("time=") && $0.contains(" command=ADD ") }, "\(said)")
+  }
+
+  @Test func impossibleSettings() async throws {
+    let network = try await TestNetwork(.disk)
+    for (key, value) in [("logLevel", "loud"), ("logFormat", "xml")] {
+      let configuration = network.configuration([
+        "subnet": "10.7.0.0/29", key: .string(value),
+      ])
+      Refusal(7, words: [key, value]).expect(try await Call("ADD", configuration).run())
+    }
+  }
+}
