@@ -53,7 +53,7 @@ struct Access: Sendable {
         return result
       } catch {
         // Only an index can be of no use, and what takes its place is none.
-        try relist()
+        try relist(indexed: false)
       }
     }
   }
@@ -72,16 +72,29 @@ struct Access: Sendable {
       state = known
       return
     }
+    let modified = try directory.modified
+    if let index = configuration.index?.open(of: directory.identity, at: modified) {
+      state = index
+      memory.lastVersion = max(memory.lastVersion, index.version)
+      (memory.directory, memory.modified) = (directory.identity, modified)
+      return
+    }
     try relist()
   }
 
   /// Goes over the whole directory.
-  private mutating func relist() throws(SystemError) {
+  private mutating func relist(indexed: Bool = true) throws(SystemError) {
     guard let directory else { return }
     memory.lastVersion = nextVersion
-    state = try ListedState(of: directory, version: memory.lastVersion)
+    let listed = try ListedState(of: directory, version: memory.lastVersion)
+    state = listed
     isListed = true
     seal()
+    guard indexed, let modified = memory.modified, listed.population >= IndexState.smallest,
+      var index = configuration.index?.create(from: listed, of: directory.identity),
+      (try? index.seal(directory.identity, modified)) != nil
+    else { return }
+    state = index
   }
 
   /// Makes sure, by the names in the directory, that the state is true and not only believed.
@@ -109,8 +122,14 @@ struct Access: Sendable {
   /// Takes in what a commit changed.
   mutating func apply(_ changes: [DirectoryChange], version: UInt64) throws(SystemError) {
     memory.lastVersion = version
-    try withState { (state) throws(StateUnusable) in try state.apply(changes, version: version) }
-    seal()
+    try load()
+    do throws(StateUnusable) {
+      try state?.apply(changes, version: version)
+      seal()
+    } catch {
+      // A pass over the directory finds the changes there already.
+      try relist()
+    }
   }
 
   /// Forgets the state: the directory is not as it should be.
@@ -129,6 +148,7 @@ struct Access: Sendable {
       try directory.descriptor.setModified(time)
       // A file system may keep coarser times, which prove less.
       guard try directory.modified == time else { return }
+      try? state?.seal(directory.identity, time)
       memory.directory = directory.identity
       memory.modified = time
     } catch {

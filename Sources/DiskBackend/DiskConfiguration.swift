@@ -12,6 +12,8 @@ struct DiskConfiguration: Sendable {
   let layouts: [SetLayout]
   /// Whether a commit waits for the disk.
   let isDurable: Bool
+  /// Where the index is kept; nil for none.
+  let index: IndexFile?
 
   /// What a reservation of an address means by the configured ranges. An address outside all of them
   /// (a range was changed, the configuration is broken) is a pool of its own, so that it can be

@@ -34,7 +34,9 @@ public final class DiskStore: AllocationStore {
   ) {
     configuration = DiskConfiguration(
       path: "\(directory)/\(network)", layouts: (try? definition?.layouts()) ?? [],
-      isDurable: sync)
+      isDurable: sync,
+      index: IndexFile(
+        stateDirectory: stateDirectory, directory: "\(directory)/\(network)"))
     let isName = !network.isEmpty && network != "." && network != ".." && !network.contains("/")
     invalid =
       isName && !network.utf8.contains(0) && !directory.utf8.contains(0)

@@ -36,6 +36,7 @@ struct Backend {
     let store = DiskStore(
       directory: settings.dataDirectory ?? Self.dataDirectory,
       network: invocation.configuration.name, definition: definition,
+      stateDirectory: settings.stateDirectory ?? Self.stateDirectory,
       sync: settings.sync ?? false)
     self.definition = definition
     place = "directory"

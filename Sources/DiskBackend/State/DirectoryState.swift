@@ -99,4 +99,12 @@ protocol DirectoryState: Sendable {
   ///
   /// - Complexity: O(changes), amortized.
   mutating func apply(_ changes: [DirectoryChange], version: UInt64) throws(StateUnusable)
+
+  /// Takes note of the directory, and its time, for which it is true.
+  mutating func seal(_ directory: FileIdentity, _ modified: FileTime) throws(StateUnusable)
+}
+
+extension DirectoryState {
+  /// For what is kept in memory only.
+  mutating func seal(_ directory: FileIdentity, _ modified: FileTime) {}
 }
