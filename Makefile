@@ -7,8 +7,8 @@ PLUGIN := .build/release/cni-ipam-consul
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test demo lint format bench bench-check bench-update bench-compare fuzz \
-  sanitize mutants docs clean
+.PHONY: help build install test demo lint format bench bench-check bench-update bench-compare \
+  bench-plugin fuzz sanitize mutants docs clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -54,6 +54,9 @@ bench-update: ## Rewrite the thresholds from what is measured now
 
 bench-compare: ## The figures of this tree beside those of BASE=revision
 	@scripts/bench compare '$(BASE)'
+
+bench-plugin: ## The plugin beside host-local and curl, whole processes, each figure held to its bound
+	@scripts/bench-plugin
 
 fuzz: ## Fuzz the decoders for a bounded time
 	@scripts/fuzz

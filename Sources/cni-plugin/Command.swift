@@ -92,17 +92,22 @@ struct Command {
 
   private func collect() async throws {
     let valid = Set(try invocation.configuration.validAttachments())
-    let failures: [AllocationError]
+    let collected: Collected
     do {
-      failures = try await backend.allocator.collect(
+      collected = try await backend.allocator.collect(
         inUse: { name in
           valid.contains(
             CNIAttachment(containerID: name.container, interfaceName: name.interface))
-        }, deadline: deadline
-      ).failures
+        }, deadline: deadline)
     } catch {
       throw CNIError(error, network: invocation.configuration.name)
     }
+    for name in collected.fromBeforeBoot {
+      log(
+        .info, "released what an earlier boot of this node left",
+        [("holder", "\(name.container)/\(name.interface)")])
+    }
+    let failures = collected.failures
     if let first = failures.first {
       let error = CNIError(first, network: invocation.configuration.name)
       throw CNIError(

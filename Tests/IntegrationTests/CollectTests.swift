@@ -107,4 +107,34 @@ struct CollectTests {
     let answer = try await status.run()
     #expect(answer.isError && [7, 50].contains(answer.code), "\(answer)")
   }
+
+  /// A node's leases of an earlier boot are told when they are collected.
+  @Test func collectionTellsWhatPredatesTheBoot() async throws {
+    let network = try await TestNetwork(.consul)
+    let consul = try #require(network.consul)
+    let ipam: JSON = ["subnet": "10.7.0.0/24", "logLevel": "info"]
+    for name in ["old", "young"] {
+      try await Call("ADD", network.configuration(ipam), container: name).succeeds()
+    }
+    // The attachment as a boot before this one would have written it.
+    let keys = try network.everything().filter {
+      $0.contains("/attachments/") && $0.contains("/old/")
+    }
+    let key = try #require(keys.first)
+    let stored = try consul.request("GET", "/v1/kv/\(key)?raw")
+    let boot = String(
+      decoding: try readFile("/proc/sys/kernel/random/boot_id").prefix { $0 > 0x20 }, as: UTF8.self)
+    let changed = stored.body.replacing(boot, with: "00000000-another-boot")
+    #expect(changed != stored.body, "\(stored.body)")
+    _ = try consul.request("PUT", "/v1/kv/\(key)", body: changed)
+    try await Task.sleep(for: .seconds(1.1))
+    let collection = network.configuration(
+      ipam, version: "1.1.0", ["cni.dev/valid-attachments": []])
+    let answer = try await Call("GC", collection).succeeds()
+    let told = answer.ended.errorOutput.split(separator: "\n").filter {
+      $0.contains("earlier boot")
+    }
+    #expect(told.count == 1 && told.first?.contains("holder=old/eth0") == true, "\(answer)")
+    #expect(try network.audit() == Holders())
+  }
 }

@@ -65,4 +65,25 @@ struct LogTests {
       Refusal(7, words: [key, value]).expect(try await Call("ADD", configuration).run())
     }
   }
+
+  /// Many processes, whole lines.
+  @Test func linesOfManyProcessesDoNotMix() async throws {
+    let network = try await TestNetwork(.disk)
+    let file = network.folder.path + "/log"
+    let configuration = network.configuration([
+      "subnet": "10.7.0.0/24", "logLevel": "info", "logFormat": "json", "logFile": .string(file),
+    ])
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for number in 0..<30 {
+        group.addTask {
+          try await Call("ADD", configuration, container: "c\(number)").succeeds()
+        }
+      }
+      try await group.waitForAll()
+    }
+    let records = try lines(String(decoding: try readFile(file), as: UTF8.self)).map {
+      try JSON(parsing: $0)
+    }
+    #expect(Set(records.compactMap { $0["container"]?.string }).count == 30)
+  }
 }

@@ -2,6 +2,16 @@ public import AddressSpace
 
 // CHECK and GC: what is held, and what has no holder any more.
 
+/// What a collection came to.
+public struct Collected: Sendable {
+  /// The attachments that were released.
+  public let released: [AttachmentKey]
+  /// Those of them that were made before this boot of the node; empty where no boot is recorded.
+  public let fromBeforeBoot: [AttachmentKey]
+  /// What could not be released, and why.
+  public let failures: [AllocationError]
+}
+
 extension NetworkAllocator {
   /// Makes sure that an attachment holds what it should.
   ///
@@ -41,26 +51,34 @@ extension NetworkAllocator {
   /// - Parameters:
   ///   - isInUse: Whether the runtime still knows an attachment.
   ///   - deadline: When to give up.
-  /// - Returns: What was released, and the failures, which do not stop the rest.
+  /// - Returns: What was released, what of it another boot of the node had made, and the failures,
+  ///   which do not stop the rest.
   /// - Complexity: O(n) in the node's attachments of this network.
   public func collect(
     inUse isInUse: (AttachmentKey) -> Bool, deadline: Deadline
-  ) async throws(AllocationError) -> (released: [AttachmentKey], failures: [AllocationError]) {
+  ) async throws(AllocationError) -> Collected {
     let begun = surroundings.now()
     let isShared = store.traits.isShared
     var unused: [AttachmentKey] = []
+    var earlier: Set<AttachmentKey> = []
     do {
       try await store.list(.attachments(node: isShared ? node.name : nil), deadline: deadline) {
         key, entry throws(StoreError) in
         guard case .attachment(let name) = key, case .attachment(let attachment)? = entry.value
         else { return }
         let isOurs = attachment.node.instance == node.instance && attachment.createdAt < begun
-        if (isOurs || !isShared) && !isInUse(name) { unused.append(name) }
+        if (isOurs || !isShared) && !isInUse(name) {
+          unused.append(name)
+          let boot = attachment.node.bootID
+          if !boot.isEmpty, !node.bootID.isEmpty, boot != node.bootID { earlier.insert(name) }
+        }
       }
     } catch {
       throw .store(error)
     }
-    return await releaseAll(unused, deadline)
+    let (released, failures) = await releaseAll(unused, deadline)
+    return Collected(
+      released: released, fromBeforeBoot: released.filter(earlier.contains), failures: failures)
   }
 
   private func releaseAll(
