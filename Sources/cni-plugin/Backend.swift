@@ -45,7 +45,7 @@ struct Backend {
     allocator = NetworkAllocator(
       store: store, networkName: invocation.configuration.name, definition: definition,
       node: Node(name: ""), repeatPolicy: .refuse, surroundings: surroundings,
-      warn: Self.warn)
+      warn: Self.warn, executor: MainLoop.shared)
   }
 
   private init(
@@ -72,7 +72,7 @@ struct Backend {
     earlierNodeNames = identity.earlierNames
     allocator = NetworkAllocator(
       store: store, networkName: invocation.configuration.name, definition: definition,
-      node: identity.node, surroundings: surroundings, warn: Self.warn)
+      node: identity.node, surroundings: surroundings, warn: Self.warn, executor: MainLoop.shared)
   }
 
   /// The name under which an attachment is made.

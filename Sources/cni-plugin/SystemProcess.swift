@@ -106,24 +106,9 @@ enum SystemProcess {
     _exit(status)
   }
 
-  /// Runs asynchronous work to its end from the main thread.
+  /// Runs asynchronous work to its end on the main thread.
   static func wait<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Result {
-    let box = Box<Result>()
-    let done = DispatchSemaphore(value: 0)
-    Task.detached {
-      let result = await body()
-      box.value.withLock { $0 = result }
-      done.signal()
-    }
-    done.wait()
-    guard let result = box.value.withLock({ $0 }) else {
-      preconditionFailure("the semaphore is signalled after the result is there")
-    }
-    return result
-  }
-
-  private final class Box<Result: Sendable>: Sendable {
-    let value = Mutex<Result?>(nil)
+    MainLoop.shared.run(body)
   }
 
   /// The text of a small file.

@@ -22,6 +22,7 @@ public actor NetworkAllocator {
   /// Ends early when somebody comes or goes.
   private var pause: Task<Void, Never>?
   private let warn: @Sendable (String) -> Void
+  private let executor: (any TaskExecutor)?
 
   /// An allocator for one network.
   ///
@@ -34,10 +35,12 @@ public actor NetworkAllocator {
   ///   - repeatPolicy: What a repeated wish of one attachment gets.
   ///   - surroundings: Clock, randomness and sleep.
   ///   - warn: Called with what an operator should know, from any task.
+  ///   - executor: Where the allocator's own tasks run; nil for the pool of the runtime.
   public init(
     store: any AllocationStore, networkName: String, definition: NetworkDefinition?, node: Node,
     repeatPolicy: RepeatPolicy = .sameAgain, surroundings: Surroundings,
-    warn: @escaping @Sendable (String) -> Void = { _ in }
+    warn: @escaping @Sendable (String) -> Void = { _ in },
+    executor: (any TaskExecutor)? = nil
   ) {
     self.store = store
     self.networkName = networkName
@@ -45,6 +48,7 @@ public actor NetworkAllocator {
     self.surroundings = surroundings
     self.localDefinition = definition
     self.warn = warn
+    self.executor = executor
     self.planner = Planner(
       PlannerConfiguration(
         node: node, definition: definition, networkName: networkName, repeatPolicy: repeatPolicy,
@@ -107,7 +111,7 @@ public actor NetworkAllocator {
         pause?.cancel()
         if !isRunning {
           isRunning = true
-          Task { await self.run() }
+          Task(executorPreference: executor) { await self.run() }
         }
       }
     } onCancel: {
