@@ -59,6 +59,9 @@ let package = Package(
       name: "IPAMTests",
       dependencies: ["AddressSpace", "BitmapAllocator", "IPAM", "IPAMTesting", "TestSupport"]),
     .testTarget(
+      name: "SimulationTests",
+      dependencies: ["AddressSpace", "IPAM", "IPAMTesting", "TestSupport"]),
+    .testTarget(
       name: "ConsulBackendTests",
       dependencies: [
         "AddressSpace", "BitmapAllocator", "ConsulBackend", "IPAM", "IPAMTesting", "TestSupport",

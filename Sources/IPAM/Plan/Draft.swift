@@ -1,4 +1,4 @@
-import AddressSpace
+package import AddressSpace
 import BitmapAllocator
 
 // A commit in the making. Wishes add to it until the server's limit of operations is reached; each
@@ -6,10 +6,10 @@ import BitmapAllocator
 // is sealed, so that no ordinal is freed and taken again in one commit.
 
 /// A commit as the loop sends it.
-struct Commit: Sendable {
-  let operations: [StoreOperation]
+package struct Commit: Sendable {
+  package let operations: [StoreOperation]
   /// Where sequential searches go on, by range set; a hint beside the commit.
-  let cursors: [Int: IPAddress]
+  package let cursors: [Int: IPAddress]
   /// The token that the commit left in every chunk it wrote.
   let token: UInt64
 }

@@ -25,7 +25,7 @@ extension Planner {
   }
 
   /// Takes in how the commit in flight ended.
-  mutating func ended(_ outcome: CommitOutcome) {
+  package mutating func ended(_ outcome: CommitOutcome) {
     if doubt != nil { return endedInDoubt(outcome) }
     guard let flight else { return }
     self.flight = nil

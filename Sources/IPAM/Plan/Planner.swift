@@ -13,17 +13,28 @@ import BitmapAllocator
 // One commit is in flight at a time; wishes that arrive meanwhile share the next one.
 
 /// Who allocates and by which rules.
-struct PlannerConfiguration: Sendable {
+package struct PlannerConfiguration: Sendable {
   var node: Node
   /// The definition to create the network with, or, in a store that keeps none, the definition.
   var definition: NetworkDefinition?
   var networkName: String
   var repeatPolicy: RepeatPolicy
   var surroundings: Surroundings
+
+  package init(
+    node: Node, definition: NetworkDefinition?, networkName: String, repeatPolicy: RepeatPolicy,
+    surroundings: Surroundings
+  ) {
+    self.node = node
+    self.definition = definition
+    self.networkName = networkName
+    self.repeatPolicy = repeatPolicy
+    self.surroundings = surroundings
+  }
 }
 
 /// Decides; does nothing.
-struct Planner: Sendable {
+package struct Planner: Sendable {
   let configuration: PlannerConfiguration
   var traits: StoreTraits
   var view = View()
@@ -44,22 +55,22 @@ struct Planner: Sendable {
   /// Nothing is admitted between a read and the commit that it was for.
   private var isGathering = false
 
-  init(_ configuration: PlannerConfiguration, traits: StoreTraits) {
+  package init(_ configuration: PlannerConfiguration, traits: StoreTraits) {
     self.configuration = configuration
     self.traits = traits
   }
 
   /// Whether anything is left to do.
-  var hasWork: Bool { !queue.isEmpty || !batch.isEmpty || doubt != nil }
+  package var hasWork: Bool { !queue.isEmpty || !batch.isEmpty || doubt != nil }
 
   /// The earliest deadline of what is being worked on.
-  var deadline: Deadline? {
+  package var deadline: Deadline? {
     let wishes =
       batch + (flight?.grants.map(\.wish) ?? []) + (doubt?.flight.grants.map(\.wish) ?? [])
     return wishes.map(\.deadline).min()
   }
 
-  mutating func enqueue(_ wish: Wish) {
+  package mutating func enqueue(_ wish: Wish) {
     queue.append(wish)
   }
 
@@ -74,12 +85,14 @@ struct Planner: Sendable {
     batch.removeAll { $0.ticket == ticket }
   }
 
-  mutating func takeResolved() -> [(ticket: UInt64, result: Result<Fulfilment, AllocationError>)] {
+  package mutating func takeResolved()
+    -> [(ticket: UInt64, result: Result<Fulfilment, AllocationError>)]
+  {
     defer { resolved.removeAll() }
     return resolved
   }
 
-  mutating func takeWarnings() -> [String] {
+  package mutating func takeWarnings() -> [String] {
     defer { warnings.removeAll() }
     return warnings
   }
@@ -95,7 +108,7 @@ struct Planner: Sendable {
   }
 
   /// Says what to do next.
-  mutating func next() -> Step {
+  package mutating func next() -> Step {
     let time = configuration.surroundings.monotonic()
     if doubt != nil { return nextInDoubt(time) }
     expire(time)
@@ -145,7 +158,7 @@ struct Planner: Sendable {
   }
 
   /// Takes in what a read brought.
-  mutating func learn(_ answer: [StoreKey: StoreEntry], consistency: Consistency) {
+  package mutating func learn(_ answer: [StoreKey: StoreEntry], consistency: Consistency) {
     view.learn(answer, consistency: consistency)
   }
 
@@ -154,7 +167,7 @@ struct Planner: Sendable {
 
   /// Takes in that a read failed: nobody can be served without it. Where it failed because the first
   /// deadline came, the others read again.
-  mutating func readFailed(_ error: StoreError) {
+  package mutating func readFailed(_ error: StoreError) {
     if doubt != nil { return endedInDoubt(.unknown(error.description)) }
     isGathering = false
     let limit = configuration.surroundings.monotonic() &+ Self.readSlack
@@ -168,7 +181,8 @@ struct Planner: Sendable {
   private mutating func admit() {
     isGathering = false
     guard !queue.isEmpty else { return }
-    if batch.isEmpty { view.beginRound() }
+    // What was confirmed before a wish was made proves nothing to it, though others still wait.
+    if batch.isEmpty { view.beginRound() } else { view.forgetConfirmations() }
     batch += queue
     queue.removeAll()
     // Releases go first: what they free is there for the next commit.

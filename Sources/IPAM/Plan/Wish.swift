@@ -1,8 +1,8 @@
 // A caller's wish on its way through the planner: waiting, drafted into a commit, in doubt, resolved.
 
 /// What a caller asked for and how it has fared so far.
-struct Wish: Sendable {
-  enum Body: Hashable, Sendable {
+package struct Wish: Sendable {
+  package enum Body: Hashable, Sendable {
     case acquire(AcquireRequest)
     /// Release what the first of these attachments holds that exists (a node's earlier names).
     case release([AttachmentKey])
@@ -38,7 +38,7 @@ struct Wish: Sendable {
 
   var isRelease: Bool { if case .release = body { true } else { false } }
 
-  init(ticket: UInt64, body: Body, deadline: Deadline, enqueuedAt: UInt64) {
+  package init(ticket: UInt64, body: Body, deadline: Deadline, enqueuedAt: UInt64) {
     self.ticket = ticket
     self.body = body
     self.deadline = deadline
@@ -47,7 +47,7 @@ struct Wish: Sendable {
 }
 
 /// What a wish led to.
-enum Fulfilment: Hashable, Sendable {
+package enum Fulfilment: Hashable, Sendable {
   case acquired(Acquired)
   /// What was held and is no more; nil if nothing was held.
   case released(Attachment?)
@@ -68,7 +68,7 @@ enum Verdict {
 }
 
 /// What the loop has to do next.
-enum Step {
+package enum Step {
   case read(Set<StoreKey>, Consistency)
   case commit(Commit)
   /// Wait for this many nanoseconds.

@@ -52,8 +52,12 @@ public final class MemoryStore: AllocationStore {
     _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
   ) async throws(StoreError) -> [StoreKey: StoreEntry] {
     // Nobody keeps copies of what is in memory.
-    if consistency == .copies { return [:] }
-    return state.withLock { state in
+    consistency == .copies ? [:] : readNow(keys)
+  }
+
+  /// What a read finds at this moment.
+  package func readNow(_ keys: Set<StoreKey>) -> [StoreKey: StoreEntry] {
+    state.withLock { state in
       state.counts.reads += 1
       var answer: [StoreKey: StoreEntry] = [:]
       for key in keys { answer[key] = state.entries[key] ?? .absent }
@@ -65,6 +69,13 @@ public final class MemoryStore: AllocationStore {
   public func commit(
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
   ) async -> CommitOutcome {
+    commitNow(operations, cursors: cursors)
+  }
+
+  /// What a commit does at this moment.
+  package func commitNow(
+    _ operations: [StoreOperation], cursors: [Int: IPAddress]
+  ) -> CommitOutcome {
     guard operations.count <= traits.operationLimit else {
       return .refused(
         StoreError(

@@ -1,0 +1,141 @@
+import IPAM
+
+// The server and the network. Commits that arrive while a round is under way share the next one, as a
+// Raft leader writes all that is waiting with one flush; within a round they apply in order.
+
+extension Simulation {
+  func send(_ body: Request.Body, from node: Int) {
+    let now = clock.nanoseconds
+    lastNumber += 1
+    var request = Request(
+      number: lastNumber, node: node, life: processes[node].life, body: body)
+    processes[node].pending = request.number
+    let deadline = processes[node].planner.deadline?.nanoseconds ?? now + scenario.patience
+    agenda.add(.answer(request, noAnswer(to: body)), at: max(deadline, now))
+    let arrival = now + hop()
+    let roll = Int.random(in: 0..<100, using: &chance)
+    let faults = scenario.faults
+    guard case .commit = body else {
+      request.fate = roll < faults.silent ? .silent : .answered
+      return agenda.add(.arrive(request), at: arrival)
+    }
+    var bound = faults.cutAfter
+    if roll < bound {
+      request.fate = .cut
+      return agenda.add(.arrive(request), at: arrival)
+    }
+    bound += faults.cutBefore
+    if roll < bound { return cut(request, at: arrival) }
+    bound += faults.late
+    if roll < bound {
+      cut(request, at: arrival)
+      request.fate = .silent
+      let delay = UInt64.random(in: 0..<5_000_000_000, using: &chance)
+      return agenda.add(.arrive(request), at: arrival + delay)
+    }
+    bound += faults.silent
+    if roll < bound {
+      request.fate = .silent
+      // Whether it happens is another matter.
+      if chance.happens(percent: 50) { agenda.add(.arrive(request), at: arrival) }
+      return
+    }
+    bound += faults.refused
+    if roll < bound { request.fate = .refused }
+    agenda.add(.arrive(request), at: arrival)
+  }
+
+  func arrive(_ request: Request) {
+    let now = clock.nanoseconds
+    switch request.body {
+    case .read(let keys, _):
+      report.reads += 1
+      // A leader that pauses answers nothing; what is read is what it holds when it goes on.
+      guard now >= pausedUntil else { return agenda.add(.arrive(request), at: pausedUntil) }
+      answer(request, .read(store.readNow(keys)))
+    case .commit where request.fate == .refused:
+      answer(request, .commit(.unavailable("turned away")))
+    case .commit:
+      waiting.append(request)
+      scheduleRound()
+    }
+  }
+
+  func leaderRound() {
+    let now = clock.nanoseconds
+    guard now >= pausedUntil else { return agenda.add(.round, at: pausedUntil) }
+    isRoundDue = false
+    report.rounds += 1
+    let served = waiting.prefix(roundSize)
+    waiting.removeFirst(served.count)
+    for request in served {
+      guard case .commit(let commit) = request.body else { continue }
+      let outcome = store.commitNow(commit.operations, cursors: commit.cursors)
+      count(outcome, commit)
+      report.note(4, now, UInt64(request.node), request.number, outcome.code)
+      if request.fate == .cut { cut(request, at: now) } else { answer(request, .commit(outcome)) }
+    }
+    scheduleRound()
+  }
+
+  private func scheduleRound() {
+    guard !isRoundDue, !waiting.isEmpty else { return }
+    isRoundDue = true
+    // What waits now is in this round; what comes later, in the next.
+    roundSize = waiting.count
+    let length =
+      scenario.service.round.randomElement(using: &chance)!
+      + UInt64(roundSize) * scenario.service.perCommit
+    agenda.add(.round, at: clock.nanoseconds + length)
+  }
+
+  private func count(_ outcome: CommitOutcome, _ commit: Commit) {
+    guard case .committed = outcome else {
+      report.conflicts += 1
+      return
+    }
+    report.commits += 1
+    if leases == capacity { lastFull = clock.nanoseconds }
+    for operation in commit.operations {
+      switch operation {
+      case .put(.lease, _, expected: .absent): leases += 1
+      case .delete(.lease, _): leases -= 1
+      default: break
+      }
+    }
+    if leases == capacity { lastFull = clock.nanoseconds }
+  }
+
+  private func answer(_ request: Request, _ answer: Answer) {
+    guard request.fate != .silent else { return }
+    agenda.add(.answer(request, answer), at: clock.nanoseconds + hop())
+  }
+
+  private func cut(_ request: Request, at moment: UInt64) {
+    agenda.add(.answer(request, .commit(.unknown("the connection was cut"))), at: moment + hop())
+  }
+
+  private func noAnswer(to body: Request.Body) -> Answer {
+    switch body {
+    case .read: .readFailed(StoreError(.unavailable, "no answer in time"))
+    case .commit: .commit(.unknown("no answer in time"))
+    }
+  }
+
+  private func hop() -> UInt64 {
+    scenario.service.hop.randomElement(using: &chance)!
+  }
+}
+
+extension CommitOutcome {
+  fileprivate var code: UInt64 {
+    switch self {
+    case .committed(let revision): 16 + revision.number
+    case .conflict(let indices): UInt64(indices.count) << 32
+    case .unavailable: 1
+    case .tooLarge: 2
+    case .refused: 3
+    case .unknown: 4
+    }
+  }
+}

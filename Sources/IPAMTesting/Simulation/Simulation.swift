@@ -1,0 +1,153 @@
+public import IPAM
+
+// A whole cluster in one thread: the planner of every node, one server, a network between them that
+// loses things, and callers that do what a runtime does. All is one agenda of events.
+//
+//   caller ──▶ planner.next() ──read, commit──▶ hop ──▶ leader's round ──▶ MemoryStore
+//     ▲             ▲  └──wait──▶ (later)                                      │
+//     └──outcome────┴──────────── hop, unless it is cut, silent, late ◀────────┘
+//
+// The decisions are the production planner's; the store's meaning is MemoryStore's; only time, chance
+// and the loop around them are the simulation's.
+
+/// A simulated cluster; one seed decides all that happens in it.
+public final class Simulation {
+  enum Event {
+    case begin(caller: Int)
+    case turn(node: Int, life: Int, wake: Int)
+    case arrive(Request)
+    case round
+    case answer(Request, Answer)
+    case kill(node: Int)
+    case restart(node: Int)
+    case pause(UInt64)
+  }
+
+  enum Answer {
+    case read([StoreKey: StoreEntry])
+    case readFailed(StoreError)
+    case commit(CommitOutcome)
+  }
+
+  struct Request {
+    enum Body {
+      case read(Set<StoreKey>, Consistency)
+      case commit(Commit)
+    }
+    enum Fate { case answered, cut, silent, refused }
+    let number: UInt64
+    let node: Int
+    let life: Int
+    let body: Body
+    var fate = Fate.answered
+  }
+
+  struct Process {
+    var planner: Planner
+    /// One more with each restart: what was sent in an earlier life is answered to nobody.
+    var life = 0
+    /// The latest wait; earlier ones do not count.
+    var wake = 0
+    var isDown = false
+    /// The request whose answer it waits for.
+    var pending: UInt64?
+    var callers: [UInt64: Int] = [:]
+  }
+
+  /// The store; what it holds can be audited when the run is over.
+  public let store = MemoryStore()
+  let scenario: Scenario
+  let clock = VirtualClock()
+  var chance: Chance
+  var agenda = Agenda<Event>()
+  var processes: [Process] = []
+  var callers: [Caller]
+  var report = SimulationReport()
+  var history: [HistoryEvent] = []
+  /// What waits for the leader's next round.
+  var waiting: [Request] = []
+  var isRoundDue = false
+  /// How many of them the round under way carries.
+  var roundSize = 0
+  var pausedUntil: UInt64 = 0
+  var lastNumber: UInt64 = 0
+  var leases = 0
+  /// Addresses that the network can hand out.
+  let capacity: Int
+  /// When nothing was free last.
+  var lastFull: UInt64?
+
+  /// A cluster at its start.
+  ///
+  /// - Parameters:
+  ///   - scenario: What it is.
+  ///   - capacity: How many acquisitions its network can serve at once.
+  ///   - seed: What decides all chance.
+  public init(_ scenario: Scenario, capacity: Int, seed: UInt64) {
+    self.scenario = scenario
+    self.capacity = capacity
+    chance = Chance(seed: seed)
+    callers = (0..<scenario.nodes * scenario.callers).map {
+      Caller(node: $0 / scenario.callers, left: scenario.operations)
+    }
+    for node in 0..<scenario.nodes { processes.append(Process(planner: planner(of: node))) }
+    for caller in callers.indices {
+      agenda.add(.begin(caller: caller), at: .random(in: 0..<1_000_000, using: &chance))
+    }
+    for _ in 0..<scenario.faults.kills {
+      let node = Int.random(in: 0..<scenario.nodes, using: &chance)
+      agenda.add(.kill(node: node), at: .random(in: 0..<scenario.faultPeriod, using: &chance))
+    }
+    for _ in 0..<scenario.faults.pauses {
+      let length = UInt64.random(in: 0..<3_000_000_000, using: &chance)
+      agenda.add(.pause(length), at: .random(in: 0..<scenario.faultPeriod, using: &chance))
+    }
+  }
+
+  func planner(of node: Int) -> Planner {
+    let skew = scenario.faults.skewSeconds
+    return Planner(
+      PlannerConfiguration(
+        node: Node(name: "n\(node)"), definition: scenario.definition,
+        networkName: scenario.definition.name, repeatPolicy: .sameAgain,
+        surroundings: clock.surroundings(
+          secondsAhead: .random(in: -skew...skew, using: &chance), seed: chance.next())),
+      traits: store.traits)
+  }
+
+  /// Runs until nothing is left to happen.
+  ///
+  /// - Returns: What came of it, and what the callers saw.
+  /// - Complexity: O(log n) for each event in the events that are due, beside the planner's own work.
+  public func run() -> (report: SimulationReport, history: [HistoryEvent]) {
+    while let (moment, event) = agenda.takeFirst() {
+      clock.move(to: moment)
+      perform(event)
+    }
+    return (report, history)
+  }
+
+  /// The attachments that callers were told they hold.
+  public var held: Set<AttachmentKey> { Set(callers.flatMap(\.held)) }
+
+  private func perform(_ event: Event) {
+    let now = clock.nanoseconds
+    switch event {
+    case .begin(let caller): begin(caller)
+    case .turn(let node, let life, let wake):
+      guard processes[node].life == life, processes[node].wake == wake else { return }
+      turn(node)
+    case .arrive(let request): arrive(request)
+    case .round: leaderRound()
+    case .answer(let request, let answer): take(answer, to: request)
+    case .kill(let node): kill(node)
+    case .restart(let node):
+      processes[node].isDown = false
+      let waiting = callers.indices.filter { callers[$0].node == node }
+      for caller in waiting { agenda.add(.begin(caller: caller), at: now) }
+    case .pause(let length):
+      report.note(1, now, length)
+      pausedUntil = max(pausedUntil, now + length)
+    }
+  }
+}
