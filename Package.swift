@@ -75,7 +75,8 @@ let package = Package(
         "AddressSpace", "BitmapAllocator", "DiskBackend", "IPAM", "IPAMTesting", "TestSupport",
         "disk-crash-helper",
       ]),
-    .testTarget(name: "IpamctlTests", dependencies: ["JSON", "TestSupport"]),
+    .testTarget(
+      name: "IpamctlTests", dependencies: ["JSON", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "IntegrationTests",
       dependencies: ["AddressSpace", "BitmapAllocator", "TestSupport"]),

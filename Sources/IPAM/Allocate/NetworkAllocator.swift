@@ -90,6 +90,19 @@ public actor NetworkAllocator {
     return attachment
   }
 
+  /// Releases an attachment if it is still the one of the stamp: one made anew under its name, and one
+  /// that cannot be read, stays.
+  ///
+  /// - Returns: What was held; nil if that attachment is gone.
+  /// - Throws: ``AllocationError``.
+  public func release(
+    _ name: AttachmentKey, only stamp: AttachmentStamp, deadline: Deadline
+  ) async throws(AllocationError) -> Attachment? {
+    guard case .released(let attachment) = try await submit(.releaseOnly(name, stamp), deadline)
+    else { preconditionFailure("a release is answered by a release") }
+    return attachment
+  }
+
   /// Finds out whether every range set has something free, without taking it.
   ///
   /// - Throws: ``AllocationError/exhausted(_:)`` on proof that one has not.

@@ -6,7 +6,9 @@ import BitmapAllocator
 // that the attachment's is the leases' too and they need not be read.
 
 extension Planner {
-  mutating func planRelease(_ keys: [AttachmentKey], wish: Wish, _ draft: inout Draft) -> Verdict {
+  mutating func planRelease(
+    _ keys: [AttachmentKey], only stamp: AttachmentStamp? = nil, wish: Wish, _ draft: inout Draft
+  ) -> Verdict {
     let stored = Set(keys.map(StoreKey.attachment))
     guard stored.allSatisfy({ wish.needsAttachments ? view.isConfirmed($0) : view[$0] != nil })
     else {
@@ -23,6 +25,13 @@ extension Planner {
       return .resolved(.success(.released(nil)))
     }
     if draft.touches(.attachment(key)) { return .deferred }
+    if let stamp, !entry.isAttachment(stamp) {
+      // Made anew, or unreadable and so in use: an answer that no commit protects either.
+      guard view.isConfirmed(.attachment(key)) else {
+        return .needs([.attachment(key)], .consistent)
+      }
+      return .resolved(.success(.released(nil)))
+    }
     guard case .attachment(let attachment) = entry.value else {
       return planReleaseOfDamaged(key, entry, wish: wish, &draft)
     }
@@ -132,6 +141,12 @@ extension Attachment {
 }
 
 extension StoreEntry {
+  /// Whether it is the very attachment of a stamp.
+  func isAttachment(_ stamp: AttachmentStamp) -> Bool {
+    if case .attachment(let attachment) = value { return AttachmentStamp(attachment) == stamp }
+    return false
+  }
+
   /// The chunk, if this is one that can be trusted.
   var chunk: Chunk? {
     if case .chunk(let chunk) = value { return chunk }

@@ -212,6 +212,8 @@ package struct Planner: Sendable {
     switch wish.body {
     case .acquire(let request): verdict = planAcquire(request, wish: &wish, &trial)
     case .release(let keys): verdict = planRelease(keys, wish: wish, &trial)
+    case .releaseOnly(let key, let stamp):
+      verdict = planRelease([key], only: stamp, wish: wish, &trial)
     case .probe: verdict = planProbe(&wish, trial)
     }
     guard case .drafted = verdict else { return verdict }

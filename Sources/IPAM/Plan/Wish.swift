@@ -6,6 +6,8 @@ package struct Wish: Sendable {
     case acquire(AcquireRequest)
     /// Release what the first of these attachments holds that exists (a node's earlier names).
     case release([AttachmentKey])
+    /// Release what this attachment holds if it is still the one of the stamp.
+    case releaseOnly(AttachmentKey, AttachmentStamp)
     /// Find out whether every range set has something free, and change nothing.
     case probe
   }
@@ -36,7 +38,12 @@ package struct Wish: Sendable {
     if case .acquire(let request) = body { request.attachment } else { nil }
   }
 
-  var isRelease: Bool { if case .release = body { true } else { false } }
+  var isRelease: Bool {
+    switch body {
+    case .release, .releaseOnly: true
+    default: false
+    }
+  }
 
   package init(ticket: UInt64, body: Body, deadline: Deadline, enqueuedAt: UInt64) {
     self.ticket = ticket

@@ -1,0 +1,134 @@
+import AddressSpace
+import ArgumentParser
+import ConsulBackend
+import DiskBackend
+import IPAM
+import JSON
+
+extension LiveList.Format: ExpressibleByArgument {}
+
+struct ReclaimCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reclaim", abstract: "Releases what a node holds for containers that are gone.",
+    discussion: """
+      Run it twice, or from a timer. The first run only notes what has no owner; what a run finds \
+      still so after --grace is released, if it is the same attachment. Unknown means in use: a \
+      list that is not understood, or an attachment that cannot be read, frees nothing.
+
+      --node without --live says that the node is gone for good. If it has made attachments since \
+      the first run it is not, and nothing is released.
+      """)
+  @Argument(help: "The network.") var network: String
+  @Option(help: "The node whose attachments are looked at; not with --data-dir.") var node: String?
+  @Option(help: "What lives on that node, as --format says; - is standard input.")
+  var live: String?
+  @Option(help: "crictl (pods -o json), podman (ps --all --format json), nomad, or plain IDs.")
+  var format: LiveList.Format = .plain
+  @Option(help: "Seconds between the two observations, at least.") var grace: UInt64 = 600
+  @Option(help: "Where the observation is kept; a file in --state-dir without this.")
+  var state: String?
+  @Option(help: "Where this node keeps what it remembers.")
+  var stateDir = "/var/lib/cni/cni-ipam-consul"
+  @Flag(help: "Only say what would be released; nothing is noted either.") var dryRun = false
+  @OptionGroup var place: StoreOptions
+  @OptionGroup var outputOptions: OutputOptions
+
+  func validate() throws {
+    guard grace >= 1 else { throw ValidationError("--grace is 1 second at least") }
+    if place.dataDir == nil {
+      guard node?.isEmpty == false else { throw ValidationError("give --node") }
+    } else {
+      guard node == nil else { throw ValidationError("a directory belongs to one node: no --node") }
+      guard live != nil else { throw ValidationError("give --live") }
+    }
+  }
+
+  func run() async throws {
+    let list = try live.map { path throws(Failure) in
+      try LiveList(try Terminal.read(path), format: format)
+    }
+    let store = try place.store(network)
+    let deadline = place.consul.deadline
+    let surroundings = ConsulOptions.surroundings
+    if store.traits.keepsDefinition, let consul = store as? ConsulStore {
+      _ = try await definition(of: consul, network, deadline)
+    }
+    let allocator = NetworkAllocator(
+      store: store, networkName: network, definition: nil, node: Node(name: node ?? ""),
+      surroundings: surroundings, warn: { Terminal.say($0) })
+    let found = try await asking { () async throws(StoreError) in
+      try await allocator.orphans(
+        ofNode: node, inUse: { key, _ in list?.holds(key) ?? false }, deadline: deadline)
+    }
+    let memory = ReclaimMemory(
+      path: state ?? defaultState, scope: scope, boot: NodeIdentity(unkept: "").node.bootID)
+    let earlier = try memory.read()
+    if live == nil, !earlier.isEmpty,
+      let fresh = found.first(where: { key, stamp in
+        !earlier.contains { $0.key == key && $0.stamp == stamp }
+      })
+    {
+      if !dryRun { try memory.write([]) }
+      throw Failure(
+        .no, "node \(node ?? "") is not gone: it has made \(fresh.key) since the first observation")
+    }
+    let now = surroundings.monotonic() / 1_000_000_000
+    let orphans = Orphan.merge(found, after: earlier, now: now)
+    let due = orphans.filter { $0.isDue(now: now, grace: grace) }
+    var waiting = orphans.filter { !$0.isDue(now: now, grace: grace) }
+    if dryRun { return show(due, waiting, now) }
+    var failures: [(Orphan, AllocationError)] = []
+    var released: [Orphan] = []
+    for orphan in due {
+      do throws(AllocationError) {
+        if try await allocator.release(orphan.key, only: orphan.stamp, deadline: deadline) != nil {
+          released.append(orphan)
+        }
+      } catch {
+        failures.append((orphan, error))
+        waiting.append(orphan)
+      }
+    }
+    try memory.write(waiting)
+    show(released, waiting, now)
+    if let (orphan, error) = failures.first {
+      throw Failure(
+        Failure(error).status, "\(failures.count) were not released; \(orphan.key): \(error)")
+    }
+  }
+
+  /// Whose observation it is; another one's is not taken for it.
+  private var scope: String {
+    let consul = place.dataDir ?? "\(place.consul.address ?? "")|\(place.consul.prefix)"
+    return "\(consul)|\(network)|\(node ?? "")|\(live == nil ? "gone" : "live")"
+  }
+
+  private var defaultState: String {
+    "\(stateDir)/reclaim-\(Offset(StableHash.of(scope.utf8)).hex(digits: 16))"
+  }
+
+  private func show(_ released: [Orphan], _ waiting: [Orphan], _ now: UInt64) {
+    let verb = dryRun ? "would be released" : "released"
+    func wait(_ orphan: Orphan) -> UInt64 {
+      grace - min(grace, now - min(now, orphan.firstSeen))
+    }
+    switch outputOptions.output {
+    case .json:
+      Terminal.print(
+        JSONValue.object([
+          .init("released", .array(released.map(\.json))),
+          .init("waiting", .array(waiting.map(\.json))), .init("dryRun", .bool(dryRun)),
+        ]).indented)
+    case .table:
+      let rows =
+        released.map { [$0.key.description, $0.text, verb] }
+        + waiting.map { [$0.key.description, $0.text, "waits \(wait($0)) s"] }
+      if rows.isEmpty { return Terminal.print("network \(network): nothing is without an owner") }
+      Terminal.print(Table(["ATTACHMENT", "ADDRESSES", "STATE"], rows).text)
+    }
+  }
+}
+
+extension Orphan {
+  fileprivate var text: String { stamp.addresses.map(\.description).joined(separator: " ") }
+}

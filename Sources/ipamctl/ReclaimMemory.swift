@@ -1,0 +1,86 @@
+import AddressSpace
+import Glibc
+import IPAM
+import JSON
+
+// What the last run of `ipamctl reclaim` saw, in one small file. It counts only in the boot of the
+// machine in which it was written, because its times are of a clock that starts with it; any other
+// file, and none, means that nothing was seen yet.
+
+/// The file with the earlier observation.
+struct ReclaimMemory {
+  let path: String
+  let scope: String
+  let boot: String
+
+  /// The orphans of the last run; none if the file is missing, foreign or of another boot.
+  func read() throws(Failure) -> [Orphan] {
+    guard access(path, F_OK) == 0 else { return [] }
+    guard let document = try? JSONValue(parsing: try Terminal.read(path)),
+      document["boot"]?.string == boot, !boot.isEmpty, document["scope"]?.string == scope
+    else { return [] }
+    return (document["orphans"]?.elements ?? []).compactMap(Orphan.init(json:))
+  }
+
+  /// Replaces the file.
+  func write(_ orphans: [Orphan]) throws(Failure) {
+    let document = JSONValue.object([
+      .init("boot", .string(boot)), .init("scope", .string(scope)),
+      .init("orphans", .array(orphans.map(\.json))),
+    ])
+    let draft = "\(path).\(getpid())"
+    let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw failure() }
+    let bytes = Array(document.compact.utf8)
+    var sent = 0
+    while sent < bytes.count {
+      let count = bytes.withUnsafeBytes {
+        Glibc.write(descriptor, $0.baseAddress.map { $0 + sent }, bytes.count - sent)
+      }
+      if count > 0 { sent += count } else if errno != EINTR { break }
+    }
+    let isWhole = sent == bytes.count
+    let code = errno
+    close(descriptor)
+    guard isWhole, rename(draft, path) == 0 else {
+      if !isWhole { errno = code }
+      let failure = failure()
+      unlink(draft)
+      throw failure
+    }
+  }
+
+  private func failure() -> Failure {
+    Failure(
+      .failed,
+      "\(path): \(String(cString: strerror(errno))); without it nothing is ever due: give --state")
+  }
+}
+
+extension Orphan {
+  var json: JSONValue {
+    [
+      "node": .string(key.node), "container": .string(key.container),
+      "interface": .string(key.interface),
+      "addresses": .array(stamp.addresses.map { .string($0.description) }),
+      "nonce": .string(Offset(stamp.nonce).hex(digits: 16)),
+      "createdAt": .number(Int(clamping: stamp.createdAt)),
+      "firstSeen": .number(Int(clamping: firstSeen)),
+    ]
+  }
+
+  init?(json: JSONValue) {
+    guard let node = json["node"]?.string, let container = json["container"]?.string,
+      let interface = json["interface"]?.string, let addresses = json["addresses"]?.elements,
+      let nonce = json["nonce"]?.string.flatMap({ Offset(hex: $0) }),
+      let createdAt = json["createdAt"]?.integer.flatMap({ UInt64(exactly: $0) }),
+      let firstSeen = json["firstSeen"]?.integer.flatMap({ UInt64(exactly: $0) })
+    else { return nil }
+    let parsed = addresses.compactMap { $0.string.flatMap { try? IPAddress(parsing: $0) } }
+    guard parsed.count == addresses.count else { return nil }
+    self.init(
+      key: AttachmentKey(node: node, container: container, interface: interface),
+      stamp: AttachmentStamp(nonce: nonce.low, createdAt: createdAt, addresses: parsed),
+      firstSeen: firstSeen)
+  }
+}

@@ -1,0 +1,80 @@
+import AddressSpace
+import IPAM
+import Testing
+
+// What is released for an owner that is gone: the attachment that was observed and no other.
+
+@Suite struct ReclaimTests {
+  @Test func onlyTheAttachmentObservedIsReleased() async throws {
+    let fixture = try Fixture([["10.1.0.0/24"]])
+    let deadline = fixture.surroundings.deadline(inMilliseconds: 60_000)
+    let first = try await fixture.acquire("c1").attachment
+    _ = try await fixture.release("c1")
+    let second = try await fixture.acquire("c1").attachment
+    let name = fixture.key("c1")
+    let stale = try await fixture.allocator.release(
+      name, only: AttachmentStamp(first), deadline: deadline)
+    #expect(stale == nil)
+    #expect(fixture.store.entries[.attachment(name)] != nil)
+    let released = try await fixture.allocator.release(
+      name, only: AttachmentStamp(second), deadline: deadline)
+    #expect(released == second)
+    let address = second.holdings[0].address
+    #expect(fixture.store.entries[.attachment(name)] == nil)
+    #expect(fixture.store.entries[.lease(address)] == nil)
+    let again = try await fixture.allocator.release(
+      name, only: AttachmentStamp(second), deadline: deadline)
+    #expect(again == nil)
+  }
+
+  /// A view that is one attachment behind must not release the new one: another process makes it.
+  @Test func aStaleViewReleasesNothingNew() async throws {
+    let fixture = try Fixture([["10.1.0.0/24"]])
+    let deadline = fixture.surroundings.deadline(inMilliseconds: 60_000)
+    let seen = try await fixture.acquire("c1").attachment
+    let other = NetworkAllocator(
+      store: fixture.store, networkName: "net", definition: nil, node: Node(name: "other"),
+      surroundings: fixture.surroundings)
+    _ = try await other.release([fixture.key("c1")], deadline: deadline)
+    _ = try await other.acquire(
+      AcquireRequest(attachment: fixture.key("c1")), deadline: deadline)
+    let released = try await fixture.allocator.release(
+      fixture.key("c1"), only: AttachmentStamp(seen), deadline: deadline)
+    #expect(released == nil)
+    #expect(fixture.store.entries[.attachment(fixture.key("c1"))] != nil)
+  }
+
+  @Test func whatCannotBeReadIsInUse() async throws {
+    let fixture = try Fixture([["10.1.0.0/24"]])
+    let deadline = fixture.surroundings.deadline(inMilliseconds: 60_000)
+    let seen = try await fixture.acquire("c1").attachment
+    let key = StoreKey.attachment(fixture.key("c1"))
+    fixture.store.overwrite(key, .damaged("test"))
+    let orphans = try await fixture.allocator.orphans(
+      ofNode: nil, inUse: { _, _ in false }, deadline: deadline)
+    #expect(orphans.isEmpty)
+    let fresh = NetworkAllocator(
+      store: fixture.store, networkName: "net", definition: nil, node: Node(name: "other"),
+      surroundings: fixture.surroundings)
+    let released = try await fresh.release(
+      fixture.key("c1"), only: AttachmentStamp(seen), deadline: deadline)
+    #expect(released == nil && fixture.store.entries[key] != nil)
+  }
+
+  @Test func twoObservationsOfTheSameOne() throws {
+    let key = AttachmentKey(node: "n", container: "c", interface: "eth0")
+    func stamp(_ nonce: UInt64) -> AttachmentStamp {
+      AttachmentStamp(nonce: nonce, createdAt: 1, addresses: [])
+    }
+    let first = Orphan.merge([key: stamp(1)], after: [], now: 100)
+    #expect(!first[0].isDue(now: 100, grace: 600) && !first[0].isDue(now: 699, grace: 600))
+    let second = Orphan.merge([key: stamp(1)], after: first, now: 700)
+    #expect(second[0].firstSeen == 100 && second[0].isDue(now: 700, grace: 600))
+    // Made anew, or not seen in between: the grace period begins again.
+    #expect(Orphan.merge([key: stamp(2)], after: first, now: 700)[0].firstSeen == 700)
+    let gap = Orphan.merge([:], after: first, now: 300)
+    #expect(Orphan.merge([key: stamp(1)], after: gap, now: 700)[0].firstSeen == 700)
+    // A clock that went back.
+    #expect(Orphan.merge([key: stamp(1)], after: first, now: 50)[0].firstSeen == 50)
+  }
+}
