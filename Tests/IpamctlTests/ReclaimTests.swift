@@ -60,6 +60,39 @@ import Testing
     try await bench.succeeds("check", "net")
   }
 
+  @Test func aDirectory() async throws {
+    let folder = try TemporaryFolder()
+    try await ChildProcess.run(["mkdir", "\(folder.path)/net"])
+    for (address, container) in [("10.1.0.2", "live"), ("10.1.0.3", "gone")] {
+      try writeFile("\(folder.path)/net/\(address)", "\(container)\r\neth0")
+    }
+    func reclaim() async throws -> Execution.Ended {
+      var execution = Execution([
+        program("ipamctl", "CNI_IPAM_CTL"), "reclaim", "net", "--data-dir", folder.path,
+        "--grace", "1", "--live", "-", "--state", "\(folder.path)/seen",
+      ])
+      execution.input = .text("live")
+      return try await execution.run()
+    }
+    let first = try await reclaim()
+    #expect(
+      first.output == """
+        ATTACHMENT  ADDRESSES  STATE
+        gone/eth0   10.1.0.3   waits 1 s
+
+        """)
+    try await Task.sleep(for: .seconds(2.2))
+    let second = try await reclaim()
+    #expect(
+      second.output == """
+        ATTACHMENT  ADDRESSES  STATE
+        gone/eth0   10.1.0.3   released
+
+        """)
+    let left = try await ChildProcess.run(["ls", "\(folder.path)/net"])
+    #expect("\(left)".contains("10.1.0.2") && !"\(left)".contains("10.1.0.3"))
+  }
+
   /// The fixtures name `live` in the way of each tool; what only Nomad says to have ended is gone.
   @Test(arguments: ["crictl", "podman", "nomad"])
   func formats(_ format: String) async throws {
