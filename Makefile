@@ -8,11 +8,11 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .PHONY: help build install test demo lint format bench bench-check bench-update bench-compare \
-  bench-plugin fuzz sanitize mutants docs clean
+  bench-contention bench-plugin fuzz sanitize mutants docs clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
-	  while IFS=$$'\t' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
+	  while IFS=$$'\t' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
 
 build: ## The release plugin, .build/release/cni-ipam-consul
 	@scripts/install-deps
@@ -51,6 +51,9 @@ bench-check: ## The figures that must hold, as counts and as ratios within one r
 
 bench-update: ## Rewrite the thresholds from what is measured now
 	@scripts/bench update
+
+bench-contention: ## Contention on a real Consul, against what the server can do (three minutes)
+	@scripts/bench contention
 
 bench-compare: ## The figures of this tree beside those of BASE=revision
 	@scripts/bench compare '$(BASE)'

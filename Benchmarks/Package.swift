@@ -9,7 +9,9 @@ let package = Package(
   name: "Benchmarks",
   dependencies: [
     .package(name: "cni-ipam-consul", path: ".."),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     // Its traits count allocations by packages of their own; CHeap does that here.
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
   ],
@@ -32,6 +34,18 @@ let package = Package(
       dependencies: ["Workloads", .product(name: "Benchmark", package: "benchmark")],
       path: "AllocatorBenchmarks",
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
+    .executableTarget(
+      name: "contention-benchmark",
+      dependencies: [
+        .product(name: "AddressSpace", package: "cni-ipam-consul"),
+        .product(name: "BitmapAllocator", package: "cni-ipam-consul"),
+        .product(name: "IPAM", package: "cni-ipam-consul"),
+        .product(name: "ConsulBackend", package: "cni-ipam-consul"),
+        .product(name: "IPAMTesting", package: "cni-ipam-consul"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ],
+      path: "contention-benchmark"),
     .executableTarget(
       name: "ratio-check", dependencies: ["Workloads", "CHeap"], path: "ratio-check"),
   ]

@@ -29,8 +29,17 @@ enum Shared {
   }
 }
 
+extension ConsulLimits {
+  /// For tests of connections: a busy machine may leave one idle for long between two requests.
+  static var patient: ConsulLimits {
+    var limits = ConsulLimits()
+    limits.idle = .seconds(3_600)
+    return limits
+  }
+}
+
 func makeClient(
-  _ address: String, limits: ConsulLimits = ConsulLimits(),
+  _ address: String, limits: ConsulLimits = .patient,
   _ change: (inout ConsulSettings) -> Void = { _ in }
 ) throws -> ConsulClient {
   var settings = ConsulSettings()

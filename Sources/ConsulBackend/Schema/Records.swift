@@ -10,7 +10,7 @@ import JSON
 enum RecordCodec {
   /// The bytes of a value; nil for one that is not JSON there.
   static func encode(_ value: StoreValue) -> [UInt8]? {
-    json(value).map { Array($0.compact.utf8) }
+    json(value)?.compactBytes
   }
 
   /// The value of a key's bytes; ``StoreValue/damaged(_:)`` if they are not one.
