@@ -176,10 +176,25 @@ public actor NetworkAllocator {
       case .commit(let commit):
         planner.ended(
           await store.commit(commit.operations, cursors: commit.cursors, deadline: deadline))
+        deliver()
+        await letCallersIn()
       }
       deliver()
     }
   }
+
+  /// Who was just answered often comes again at once. A moment for them on the processor, no timer,
+  /// and they share the commit of those who waited; without it, callers in a loop form two halves that
+  /// take turns.
+  private func letCallersIn() async {
+    for _ in 0..<Self.yields where !planner.queue.isEmpty {
+      let waiting = planner.queue.count
+      await Task.yield()
+      if planner.queue.count == waiting { return }
+    }
+  }
+
+  private static let yields = 8
 
   private func sleep(_ nanoseconds: UInt64) async {
     let pause = Task { [surroundings] in await surroundings.sleep(nanoseconds) }
