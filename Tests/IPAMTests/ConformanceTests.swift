@@ -76,6 +76,18 @@ final class WrongStore: AllocationStore {
     return traits
   }
 
+  /// A few milliseconds, or until somebody has written: a fault that shows on a busy machine too.
+  private func waitForAWriter(
+    after seen: [StoreKey: StoreEntry], _ deadline: Deadline
+  ) async throws(StoreError) {
+    for _ in 0..<30 {
+      await Surroundings.system.sleep(100_000)
+      let keys = Set(seen.keys)
+      let now = try await base.read(keys, consistency: .consistent, deadline: deadline)
+      if now != seen { return }
+    }
+  }
+
   func read(
     _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
   ) async throws(StoreError) -> [StoreKey: StoreEntry] {
@@ -84,7 +96,7 @@ final class WrongStore: AllocationStore {
       for key in keys {
         let one = try await base.read([key], consistency: consistency, deadline: deadline)
         answer.merge(one) { $1 }
-        await Task.yield()
+        try await waitForAWriter(after: one, deadline)
       }
       return answer
     }
