@@ -174,6 +174,19 @@ extension ContainerKind {
     #expect(reason(with(5, 1)) == .population)
   }
 
+  /// The population stands before the words: a reader that believed it would count wrong for ever.
+  @Test func aDenseChunkCountsWhatItHas() {
+    var chunk = Chunk(chunkBits: 6, incarnation: 1)
+    chunk.bitmap = ChunkBitmap(chunkBits: 6) { _ in 0x9669_6996_5AA5_A55A }
+    let bytes = ChunkCodec.encode(chunk, key: "k")
+    #expect(reason(bytes) == nil && bytes[19] == 32)
+    for wrong in [1, 31, 33, 64] as [UInt8] {
+      var copy = bytes
+      copy[19] = wrong
+      #expect(reason(sealed(copy)) == .population, "\(wrong)")
+    }
+  }
+
   /// A number has one encoding: not longer than it has to be, and not past 64 bits.
   @Test func numbersHaveOneEncoding() throws {
     var chunk = Chunk(chunkBits: 6, incarnation: 1)

@@ -23,6 +23,30 @@ func geometry(_ bits: Int, chunkBits: Int = 6) throws -> PoolGeometry {
   return try #require(PoolGeometry(subnet: subnet, chunkBits: chunkBits))
 }
 
+@Suite struct PassedByTests {
+  /// A chunk that was passed by, not full, leaves its parent not full for the node above: no mark that
+  /// would hide the chunk from everybody.
+  @Test func whatIsPassedByIsNotCalledFull() throws {
+    let geometry = try geometry(18)
+    var search = TreeSearch(space: PoolSpace(geometry: geometry), start: ChunkIndex(.zero))
+    let leaf = geometry.leaf(ChunkIndex(.zero))
+    #expect(search.step() == .candidate(leaf))
+    search.reject(leaf, nil)
+    let above = try #require(geometry.parent(of: leaf)?.node)
+    #expect(search.step() == .read(above))
+    var others = Chunk(chunkBits: 6, incarnation: 1)
+    for bit in 1..<64 { others.bitmap.take(bit) }
+    search.supply(above, others)
+    #expect(search.step() == .read(geometry.root))
+    search.supply(geometry.root, nil)
+    guard case .read(let next) = search.step() else {
+      Issue.record("another node was expected")
+      return
+    }
+    #expect(next != above && search.marks.isEmpty, "\(search.marks)")
+  }
+}
+
 @Suite struct TreeSearchModelTests {
   /// Churn in random worlds of up to three levels, to exhaustion and back.
   @Test(arguments: 0..<40) func agreesWithASetOfIntegers(round: UInt64) throws {

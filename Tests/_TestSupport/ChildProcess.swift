@@ -79,6 +79,17 @@ package final class ChildProcess: Sendable {
     }
   }
 
+  /// Stops it, and waits until the kernel says that all its threads have stopped.
+  package func stop() {
+    signal(SIGSTOP)
+    for _ in 0..<5_000 {
+      var info = siginfo_t()
+      let isAnswered = waitid(P_PID, id_t(pid), &info, WSTOPPED | WNOHANG) == 0
+      if !isAnswered || info.si_signo == SIGCHLD { return }
+      usleep(1_000)
+    }
+  }
+
   package var isRunning: Bool { state.withLock { $0.exitStatus == nil } }
 
   /// Waits for the end; the status is that of `waitpid`.

@@ -198,7 +198,7 @@ package final class ConsulServer: Sendable {
   }
 
   /// Stops it in its tracks (SIGSTOP); connections stay open, nothing answers.
-  package func pause() { child.withLock { $0.signal(SIGSTOP) } }
+  package func pause() { child.withLock { $0.stop() } }
 
   /// Lets it go on (SIGCONT).
   package func resume() { child.withLock { $0.signal(SIGCONT) } }
