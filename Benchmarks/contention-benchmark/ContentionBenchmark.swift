@@ -96,6 +96,8 @@ struct Worker: AsyncParsableCommand {
   @Option var consulAddress: String
   @Option var number: Int
   @Option var seconds: Double
+  /// A moment of the monotonic clock.
+  @Option var start: UInt64
 
   func run() async throws {
     let node = "node-\(number)"
@@ -105,11 +107,11 @@ struct Worker: AsyncParsableCommand {
       definition: try writers.definition("shared"), node: Node(name: node, instance: "i\(number)"),
       surroundings: writers.surroundings)
     let now = writers.surroundings.monotonic()
-    let warm = try await writers.leased(
-      allocator, 1_000 + number, node: node, until: now + 1_000_000_000)
+    if start > now { await writers.surroundings.sleep(start - now) }
+    let begin = max(start, now) + 1_000_000_000
+    let warm = try await writers.leased(allocator, 1_000 + number, node: node, until: begin)
     let tally = try await writers.leased(
-      allocator, number, node: node, until: now + 1_000_000_000 + UInt64(seconds * 1e9))
-    let report = WorkerReport(all: warm.operations + tally.operations, tally)
-    FileHandle.standardOutput.write(try JSONEncoder().encode(report))
+      allocator, number, node: node, until: begin + UInt64(seconds * 1e9))
+    FileHandle.standardOutput.write(try JSONEncoder().encode(WorkerReport(warm, tally)))
   }
 }

@@ -82,7 +82,8 @@ struct Report {
       [
         cell.cell, "\(cell.writers)", decimal(cell.perSecond, 0),
         decimal(cell.entriesPerOperation, 3),
-        decimal(cell.conflictsPerOperation, 2), decimal(cell.p50, 1), decimal(cell.p90, 1),
+        cell.conflictsPerOperation.map { decimal($0, 2) } ?? "-", decimal(cell.p50, 1),
+        decimal(cell.p90, 1),
         decimal(cell.p99, 1), decimal(cell.p999, 1), decimal(cell.longest, 0),
         decimal(cell.fairness, 2),
         "\(cell.least)", "\(cell.most)", decimal(cell.serverProcessor, 1),

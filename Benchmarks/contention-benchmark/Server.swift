@@ -40,6 +40,7 @@ final class ConsulServer {
       if try lastLogIndex() ?? 0 > 0, isLeader { return }
       try await Task.sleep(for: .milliseconds(100))
     }
+    end()
     throw BenchmarkError("Consul at \(address) has no leader after 30 s")
   }
 

@@ -11,6 +11,8 @@ import IPAMTesting
 struct Tally: Sendable {
   var operations = 0
   var conflicts = 0
+  /// What the writer was told that it holds.
+  var addresses: [IPAddress] = []
   /// Microseconds.
   var latencies = Histogram<UInt32>(highestTrackableValue: Tally.longest)
   static let longest: UInt64 = 120_000_000
@@ -23,6 +25,7 @@ struct Tally: Sendable {
   mutating func add(_ other: Tally) {
     operations += other.operations
     conflicts += other.conflicts
+    addresses += other.addresses
     latencies.add(other.latencies)
   }
 }
@@ -35,6 +38,12 @@ enum Work: String, Sendable, CaseIterable {
   case readModifyWrite
   /// Leases of one process: the home chunk, and a commit for all who wait.
   case leased
+}
+
+/// What all writers did, and the one who came first and is not counted.
+struct Ran: Sendable {
+  let tallies: [Tally]
+  let warm: Tally
 }
 
 struct Writers: Sendable {
@@ -60,14 +69,15 @@ struct Writers: Sendable {
   }
 
   /// All writers at once; what each did.
-  func run(_ work: Work, _ count: Int) async throws -> [Tally] {
+  func run(_ work: Work, _ count: Int) async throws -> Ran {
     let shared = try store("shared")
     let allocator = NetworkAllocator(
       store: shared, networkName: "shared", definition: try definition("shared"),
       node: Node(name: "node-0", instance: "i"), surroundings: surroundings)
-    if work == .leased { try await acquire(allocator, "warm-up") }
+    var warm = Tally()
+    if work == .leased { warm.addresses = try await acquire(allocator, "warm-up") }
     let end = surroundings.monotonic() + UInt64(seconds * 1e9)
-    return try await withThrowingTaskGroup(of: Tally.self) { group in
+    let tallies = try await withThrowingTaskGroup(of: Tally.self) { group in
       for writer in 0..<count {
         group.addTask {
           switch work {
@@ -77,19 +87,21 @@ struct Writers: Sendable {
           }
         }
       }
-      return try await group.reduce(into: []) { $0.append($1) }
+      return try await group.reduce(into: [Tally]()) { $0.append($1) }
     }
+    return Ran(tallies: tallies, warm: warm)
   }
 
   private var deadline: Deadline { surroundings.deadline(inMilliseconds: 120_000) }
 
   func acquire(_ allocator: NetworkAllocator, _ container: String, node: String = "node-0")
-    async throws
+    async throws -> [IPAddress]
   {
-    _ = try await allocator.acquire(
+    try await allocator.acquire(
       AcquireRequest(
         attachment: AttachmentKey(node: node, container: container, interface: "eth0")),
-      deadline: deadline)
+      deadline: deadline
+    ).attachment.holdings.map(\.address)
   }
 
   func leased(
@@ -98,7 +110,8 @@ struct Writers: Sendable {
     var tally = Tally()
     while surroundings.monotonic() < end {
       let start = surroundings.monotonic()
-      try await acquire(allocator, "c\(writer)-\(tally.operations)", node: node)
+      tally.addresses += try await acquire(
+        allocator, "c\(writer)-\(tally.operations)", node: node)
       tally.add(surroundings.monotonic() - start)
     }
     return tally
