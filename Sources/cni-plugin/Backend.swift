@@ -13,6 +13,8 @@ struct Backend {
   static let stateDirectory = "/var/lib/cni/cni-ipam-consul"
 
   let allocator: NetworkAllocator
+  /// What an error tells the operator to type.
+  let remedies: Remedies
   /// Whether it is kept as host-local keeps it, and speaks as host-local does.
   var isDirectory: Bool { allocator.store.traits.isLocal }
   /// Where that is, for the log.
@@ -33,12 +35,14 @@ struct Backend {
   ) throws {
     let definition = try Self.definition(
       invocation, .init(isDirectory: true, masksHostBits: settings.type != "host-local"))
+    let directory = settings.dataDirectory ?? Self.dataDirectory
     let store = DiskStore(
-      directory: settings.dataDirectory ?? Self.dataDirectory,
+      directory: directory,
       network: invocation.configuration.name, definition: definition,
       stateDirectory: settings.stateDirectory ?? Self.stateDirectory,
       sync: settings.sync ?? false)
     self.definition = definition
+    remedies = .directory(network: invocation.configuration.name, path: directory)
     place = "directory"
     nodeName = ""
     earlierNodeNames = []
@@ -67,6 +71,8 @@ struct Backend {
       network: invocation.configuration.name, stateDirectory: stateDirectory,
       surroundings: surroundings)
     self.definition = definition
+    remedies = .consul(
+      network: invocation.configuration.name, store, stateDirectory: stateDirectory)
     place = configuration.endpoint.description
     nodeName = identity.node.name
     earlierNodeNames = identity.earlierNames
@@ -122,7 +128,7 @@ struct Backend {
         random: surroundings.random)
     } catch {
       if invocation.command == .add || invocation.command == .gc {
-        throw CNIError(.store(error), network: invocation.configuration.name)
+        throw CNIError(.inputOutput, error.description)
       }
       warn(error.description)
       return NodeIdentity(unkept: settings.node)

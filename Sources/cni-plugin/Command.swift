@@ -50,13 +50,13 @@ struct Command {
     let wanted = try invocation.configuration.addressRequests(arguments: arguments)
     let acquired: Acquired
     do {
-      acquired = try await backend.allocator.acquire(
-        AcquireRequest(
-          attachment: backend.name(of: invocation.attachment), requested: wanted.addresses,
-          mac: wanted.mac, workload: Workload(arguments.identity)),
-        deadline: deadline)
+      var request = AcquireRequest(
+        attachment: backend.name(of: invocation.attachment), requested: wanted.addresses,
+        mac: wanted.mac, workload: Workload(arguments.identity))
+      request.needsAddresses = true
+      acquired = try await backend.allocator.acquire(request, deadline: deadline)
     } catch {
-      throw CNIError(error, network: invocation.configuration.name)
+      throw CNIError(error, backend.remedies)
     }
     if Log.keeps(.info) {
       let addresses = acquired.attachment.holdings.map(\.address.description)
@@ -74,7 +74,7 @@ struct Command {
       _ = try await backend.allocator.release(
         backend.names(of: invocation.attachment), deadline: deadline)
     } catch {
-      throw CNIError(error, network: invocation.configuration.name)
+      throw CNIError(error, backend.remedies)
     }
   }
 
@@ -84,7 +84,7 @@ struct Command {
       try await backend.allocator.check(
         backend.names(of: invocation.attachment), expected: expected, deadline: deadline)
     } catch {
-      let failure = CNIError(error, network: invocation.configuration.name)
+      let failure = CNIError(error, backend.remedies)
       guard case .notHeld = error, backend.isDirectory else { throw failure }
       throw CNIError(failure.code, "host-local: \(failure.message)", details: failure.details)
     }
@@ -100,7 +100,7 @@ struct Command {
             CNIAttachment(containerID: name.container, interfaceName: name.interface))
         }, deadline: deadline)
     } catch {
-      throw CNIError(error, network: invocation.configuration.name)
+      throw CNIError(error, backend.remedies)
     }
     for name in collected.fromBeforeBoot {
       log(
@@ -109,7 +109,7 @@ struct Command {
     }
     let failures = collected.failures
     if let first = failures.first {
-      let error = CNIError(first, network: invocation.configuration.name)
+      let error = CNIError(first, backend.remedies)
       throw CNIError(
         error.code, "\(failures.count) attachments could not be released: \(error.message)",
         details: error.details)
@@ -120,7 +120,7 @@ struct Command {
     do {
       try await backend.allocator.probe(deadline: deadline)
     } catch {
-      let reason = CNIError(error, network: invocation.configuration.name)
+      let reason = CNIError(error, backend.remedies)
       throw CNIError(.notAvailable, reason.message, details: reason.details)
     }
   }

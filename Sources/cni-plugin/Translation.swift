@@ -39,7 +39,16 @@ extension NetworkDefinition {
     } catch {
       throw CNIError(.configuration, error.description)
     }
-    if invocation.command == .add { Self.warnOfHostBits(in: texts.joined()) }
+    if invocation.command == .add {
+      Self.warnOfHostBits(in: texts.joined())
+      if let length = settings.unitPrefixLength,
+        sets.contains(where: { length < $0.family.bitWidth })
+      {
+        throw CNIError(
+          .configuration, "ipam.unitPrefixLength is \(length): a container needs an address",
+          details: "pools of prefixes are for the library")
+      }
+    }
     try invocation.configuration.requireRoom(for: sets.map(\.family))
     do {
       try RangeSet.checkDisjoint(sets)
@@ -169,27 +178,31 @@ extension ConsulBackend.ConsulSettings {
     partition = consul.partition
     datacenter = consul.datacenter
     timeout = settings.timeout
+    consistency = consul.consistency?.rawValue
   }
 }
 
 extension CNIError {
   /// What an operation's failure is to the runtime.
-  init(_ error: AllocationError, network: String) {
-    let (code, details) = Self.classify(error, network: network)
+  init(_ error: AllocationError, _ remedies: Remedies) {
+    let (code, details) = Self.classify(error, remedies)
     self.init(code, error.description, details: details)
   }
 
   private static func classify(
-    _ error: AllocationError, network: String
+    _ error: AllocationError, _ remedies: Remedies
   ) -> (Code, String) {
     switch error {
     case .invalidDefinition: (.configuration, "mend the network's ranges")
     case .undefinedNetwork:
-      (.configuration, "give the network a subnet or define it: ipamctl network create \(network)")
+      (
+        .configuration,
+        "give the network a subnet" + (remedies.create.map { ", or define it: \($0)" } ?? "")
+      )
     case .exhausted(let exhaustion):
       (
         .exhausted,
-        "\(exhaustion.figures); ipamctl lease list \(network) shows who holds them"
+        "\(exhaustion.figures); \(remedies.list) shows who holds them"
       )
     case .requestedGateway, .requestedTaken(_, _, _, holder: nil):
       (.taken, "request another address or none")
@@ -203,18 +216,18 @@ extension CNIError {
     case .tooLarge: (.configuration, "use fewer range sets")
     case .deadlineExceeded: (.tryAgainLater, "try again, or raise ipam.timeout")
     case .outcomeUnknown: (.tryAgainLater, "repeat the ADD or DEL: it finds out what happened")
-    case .storeWentBack: (.tryAgainLater, "mend it with: ipamctl check \(network) --repair")
-    case .damaged: (.damagedData, "ipamctl check \(network) --repair")
-    case .store(let error): classify(error, network: network)
+    case .storeWentBack: (.tryAgainLater, "mend it with: \(remedies.check)")
+    case .damaged: (.damagedData, remedies.check)
+    case .store(let error): classify(error, remedies)
     }
   }
 
-  private static func classify(_ error: StoreError, network: String) -> (Code, String) {
+  private static func classify(_ error: StoreError, _ remedies: Remedies) -> (Code, String) {
     switch error.kind {
     case .unavailable: (.tryAgainLater, "check that the store is up and reachable from this node")
     case .io: (.inputOutput, "")
     case .refused: (.configuration, "")
-    case .damaged: (.damagedData, "ipamctl check \(network) --repair")
+    case .damaged: (.damagedData, remedies.check)
     }
   }
 }

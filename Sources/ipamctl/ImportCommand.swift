@@ -141,6 +141,8 @@ extension NetworkDefinition {
         name: name,
         rangeSets: try RangeSet.sets([[range]], rules: SubnetRange.Rules(masksHostBits: true)),
         routes: routes, cooldown: Cooldown(seconds: NetworkDefinition.defaultCooldown))
+      // Whatever the ancestor let pass must be a definition that every node can read.
+      self = try NetworkDefinition(document: document, name: name)
     } catch {
       throw Failure(.failed, "the settings in key \"\(name)\" make no network: \(error)")
     }

@@ -36,6 +36,8 @@ public struct ConsulSettings: Sendable {
   public var datacenter: String?
   /// How long an operation may take in all, at most a day.
   public var timeout: Duration?
+  /// How fresh a read must be whose answer a commit will check: `default`, `consistent` or `stale`.
+  public var consistency: String?
 
   /// All fields unset: everything comes from the environment and the defaults.
   public init() {}
@@ -54,6 +56,7 @@ public struct ConsulConfiguration: Sendable, CustomStringConvertible {
   /// How long an operation may take in all, 30 s unless set.
   public let timeout: Duration
 
+  let consistency: ReadConsistency
   let credentials: ConsulCredentials
   let tls: ConsulTLSFiles
 
@@ -79,6 +82,12 @@ public struct ConsulConfiguration: Sendable, CustomStringConvertible {
       throw ConsulConfigurationError(
         setting: "timeout", problem: "must be more than nothing and at most a day")
     }
+    let wanted = settings.consistency ?? ReadConsistency.default.rawValue
+    guard let known = ReadConsistency(rawValue: wanted) else {
+      throw ConsulConfigurationError(
+        setting: "consistency", problem: "\"\(wanted)\" is none of default, consistent, stale")
+    }
+    consistency = known
   }
 
   /// The address, and datacenter, namespace and partition where set; never a secret.

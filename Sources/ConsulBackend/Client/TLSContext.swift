@@ -1,5 +1,10 @@
 // TLS for https only: certificates are read and a context is made when the first request is.
 
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#endif
 internal import NIOCore
 internal import NIOSSL
 
@@ -13,7 +18,11 @@ struct TLSContext: Sendable {
     var configuration = TLSConfiguration.makeClientConfiguration()
     verifies = files.verifies
     if !files.verifies { configuration.certificateVerification = .none }
-    if let (path, _) = files.authorities { configuration.trustRoots = .file(path) }
+    if let (path, setting) = files.authorities {
+      configuration.trustRoots = try Self.reading(setting, path) {
+        .certificates(try Self.certificates(at: path))
+      }
+    }
     if let (path, setting) = files.certificate {
       configuration.certificateChain = try Self.reading(setting, path) {
         try NIOSSLCertificate.fromPEMFile(path).map { .certificate($0) }
@@ -66,6 +75,21 @@ struct TLSContext: Sendable {
     let text = text.uppercased()
     return text.contains("ALERT")
       && ["CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED"].contains { text.contains($0) }
+  }
+
+  /// The certificates of a PEM file, or of all files in a directory, whatever their names, as Consul's
+  /// tools read CONSUL_CAPATH.
+  private static func certificates(at path: String) throws -> [NIOSSLCertificate] {
+    guard let directory = opendir(path) else { return try NIOSSLCertificate.fromPEMFile(path) }
+    defer { closedir(directory) }
+    var found: [NIOSSLCertificate] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != "." && name != ".." { found += try certificates(at: "\(path)/\(name)") }
+    }
+    return found
   }
 
   private static func reading<Value>(

@@ -101,14 +101,29 @@ extension Route {
 
   fileprivate init(record: JSONValue) throws {
     let fields = try RecordFields(record)
+    func number(_ name: String) throws -> Int? {
+      try fields.optional(name) { value in
+        let number = try value.asInteger()
+        // The kernel's attributes have 32 bits.
+        guard UInt32(exactly: number) != nil else {
+          throw RecordError("\(number) is not from 0 to \(UInt32.max)")
+        }
+        return number
+      }
+    }
+    // Kept as text, and yet checked: a result that cannot be made is an ADD that fails too late.
     self.init(
-      dst: try fields.required("dst") { try $0.asString() },
-      gw: try fields.optional("gw") { try $0.asString() },
-      mtu: try fields.optional("mtu") { try $0.asInteger() },
-      advmss: try fields.optional("advmss") { try $0.asInteger() },
-      priority: try fields.optional("priority") { try $0.asInteger() },
-      table: try fields.optional("table") { try $0.asInteger() },
-      scope: try fields.optional("scope") { try $0.asInteger() })
+      dst: try fields.required("dst") { value in
+        let text = try value.asString()
+        _ = try InterfaceAddress(parsing: text)
+        return text
+      },
+      gw: try fields.optional("gw") { value in
+        _ = try value.asAddress()
+        return try value.asString()
+      },
+      mtu: try number("mtu"), advmss: try number("advmss"), priority: try number("priority"),
+      table: try number("table"), scope: try number("scope"))
   }
 }
 

@@ -70,10 +70,14 @@ extension ConsulStore {
   }
 
   func forget(_ keys: [StoreKey]) {
+    if client.configuration.consistency == .stale { moved.withLock { $0.formUnion(keys) } }
     for case .attachment(let key) in keys { local.clearAttachment(key) }
     let names = keys.filter(\.isKeptByNodes).compactMap(schema.relativeName)
     if !names.isEmpty { local.update(names.map { ($0, nil, 0) }, cursors: [:]) }
   }
+
+  /// Whether a commit said that the key has moved, and it was not read since.
+  func takeMoved(_ key: StoreKey) -> Bool { moved.withLock { $0.remove(key) != nil } }
 
   // MARK: Commits without an outcome
 

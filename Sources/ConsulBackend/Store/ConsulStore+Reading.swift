@@ -27,7 +27,9 @@ extension ConsulStore {
     let read =
       consistency == .snapshot
       ? try await snapshot(asked, deadline)
-      : try await get(asked, consistency == .consistent ? .consistent : .default, deadline)
+      : try await get(
+        asked, consistency == .consistent ? .consistent : client.configuration.consistency, deadline
+      )
     return answer.merging(read) { _, new in new }
   }
 
@@ -63,8 +65,9 @@ extension ConsulStore {
   ) async throws(StoreError) -> StoreEntry {
     guard let name = schema.name(key) else { return .absent }
     let seen = newestSeen(key)
+    let level = consistency == .stale && takeMoved(key) ? .default : consistency
     let entry = try await retrying(deadline) { () async throws(ConsulError) in
-      try await self.client.get(name, consistency: consistency, deadline: self.instant(deadline))
+      try await self.client.get(name, consistency: level, deadline: self.instant(deadline))
     }
     if let entry {
       if entry.modifyIndex < seen {
@@ -94,7 +97,7 @@ extension ConsulStore {
     throw StoreError(
       .refused,
       "key \"\(network)\" holds data of the earlier cni-ipam-consul plugin; import it with: "
-        + "ipamctl import cni-ipam-consul \(network)")
+        + "ipamctl import cni-ipam-consul \(network.shellWord)\(operatorWords)")
   }
 
   private func snapshot(

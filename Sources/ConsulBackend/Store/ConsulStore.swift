@@ -11,10 +11,13 @@ public final class ConsulStore: AllocationStore {
   let client: ConsulClient
   let schema: KeySchema
   let network: String
+  let prefix: String
   let local: any LocalState
   let surroundings: Surroundings
   /// Attachments of commits that were sent at least once without an answer.
   let unanswered = Mutex<Set<AttachmentKey>>([])
+  /// Keys of which a commit said that they have moved: what a lagging server says of them is old.
+  let moved = Mutex<Set<StoreKey>>([])
 
   /// Where this project's keys begin unless the configuration says otherwise.
   public static let defaultPrefix = "cni-ipam-consul"
@@ -52,6 +55,7 @@ public final class ConsulStore: AllocationStore {
     self.client = client
     self.schema = KeySchema(prefix: prefix, network: network)
     self.network = network
+    self.prefix = prefix
     self.local = local
     self.surroundings = surroundings
   }

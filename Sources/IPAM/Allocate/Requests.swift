@@ -11,6 +11,8 @@ public struct AcquireRequest: Hashable, Sendable {
   public var mac: MACAddress?
   /// Who asks.
   public var workload: Workload
+  /// Prefixes will not do: the wish is refused by a network that delegates them.
+  public var needsAddresses = false
 
   /// A wish.
   public init(

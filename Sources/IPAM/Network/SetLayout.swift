@@ -62,6 +62,11 @@ public struct SetLayout: Hashable, Sendable {
     pools.reduce(ExactCount(0 as UInt64)) { $0 + $1.allowed.count }
   }
 
+  /// Whether an ordinal stands for more than one address.
+  public var delegatesPrefixes: Bool {
+    pools.contains { $0.geometry.unitPrefixLength < $0.geometry.subnet.family.bitWidth }
+  }
+
   /// The segment that may hand out an address, if any.
   public func segment(allowing address: IPAddress) -> (segment: Segment, ordinal: Ordinal)? {
     for segment in segments {

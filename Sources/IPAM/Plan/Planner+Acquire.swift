@@ -45,6 +45,13 @@ extension Planner {
           .invalidDefinition(
             NetworkDefinitionError("network \(definition.name) keeps no leases (kind bare)"))))
     }
+    if request.needsAddresses, layouts.contains(where: \.delegatesPrefixes) {
+      return .resolved(
+        .failure(
+          .invalidDefinition(
+            NetworkDefinitionError(
+              "network \(definition.name) delegates prefixes (unitPrefixLength), not addresses"))))
+    }
     if let mac = request.mac, let verdict = checkMAC(mac, request, wish, draft) { return verdict }
 
     let assigned: [Int: IPAddress]
