@@ -9,14 +9,13 @@ extension ConsulStore {
   public var operatorWords: String {
     let configuration = client.configuration
     let address = configuration.endpoint.description
-    var tokenFile: String?
-    if case .file(let path, _) = configuration.credentials.token { tokenFile = path }
     let tls = configuration.endpoint.usesTLS ? configuration.tls : nil
     let options: [(String, String?)] = [
       ("consul", address == "http://127.0.0.1:8500" ? nil : address),
       ("prefix", prefix == Self.defaultPrefix ? nil : prefix),
       ("dc", configuration.datacenter), ("namespace", configuration.namespace),
-      ("partition", configuration.partition), ("token-file", tokenFile),
+      ("partition", configuration.partition),
+      ("token-file", configuration.credentials.tokenFile?.path),
       ("ca-file", tls?.authorities?.path), ("cert-file", tls?.certificate?.path),
       ("key-file", tls?.key?.path), ("tls-server-name", tls?.serverName),
     ]

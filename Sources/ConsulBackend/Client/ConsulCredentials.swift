@@ -10,30 +10,22 @@
 
 /// Where the ACL token comes from, and basic authentication.
 struct ConsulCredentials: Sendable {
-  enum Token: Sendable {
-    case none
-    case value(ConsulSecret, setting: String)
-    case file(path: String, setting: String)
-  }
-
-  let token: Token
+  /// What is in it wins over ``token``, unless it is empty.
+  let tokenFile: (path: String, setting: String)?
+  let token: (secret: ConsulSecret, setting: String)?
   /// `user:password`.
   let basic: ConsulSecret?
 
   init(
     _ settings: ConsulSettings, environment: [String: String]
   ) throws(ConsulConfigurationError) {
-    if let path = settings.tokenFile {
-      token = .file(path: path, setting: "token_file")
-    } else if let secret = settings.token {
-      token = .value(secret, setting: "token")
-    } else if let path = environment["CONSUL_HTTP_TOKEN_FILE"] {
-      token = .file(path: path, setting: "CONSUL_HTTP_TOKEN_FILE")
-    } else if let text = environment["CONSUL_HTTP_TOKEN"] {
-      token = .value(ConsulSecret(text), setting: "CONSUL_HTTP_TOKEN")
-    } else {
-      token = .none
-    }
+    let variable = settings.token == nil ? environment["CONSUL_HTTP_TOKEN_FILE"] : nil
+    tokenFile =
+      settings.tokenFile.map { ($0, "token_file") }
+      ?? variable.map { ($0, "CONSUL_HTTP_TOKEN_FILE") }
+    token =
+      settings.token.map { ($0, "token") }
+      ?? environment["CONSUL_HTTP_TOKEN"].map { (ConsulSecret($0), "CONSUL_HTTP_TOKEN") }
     basic = environment["CONSUL_HTTP_AUTH"].map { ConsulSecret($0.contains(":") ? $0 : $0 + ":") }
   }
 
@@ -56,15 +48,18 @@ struct ConsulCredentials: Sendable {
   }
 
   private func readToken() throws(ConsulConfigurationError) -> String? {
-    let text: String
-    let setting: String
-    switch token {
-    case .none: return nil
-    case .value(let secret, let name): (text, setting) = (secret.value, name)
-    case .file(let path, let name):
-      let bytes = try readSmallFile(path, setting: name)
-      (text, setting) = (String(decoding: bytes, as: UTF8.self), name)
+    if let (path, setting) = tokenFile {
+      let bytes = try readSmallFile(path, setting: setting)
+      let text = String(decoding: bytes, as: UTF8.self)
+      if let token = try Self.trimmed(text, setting) { return token }
     }
+    guard let token else { return nil }
+    return try Self.trimmed(token.secret.value, token.setting)
+  }
+
+  private static func trimmed(
+    _ text: String, _ setting: String
+  ) throws(ConsulConfigurationError) -> String? {
     let isSpace = { (byte: UInt8) in byte == 0x20 || (0x09...0x0d).contains(byte) }
     let trimmed = text.utf8.drop(while: isSpace).reversed().drop(while: isSpace).reversed()
     guard trimmed.allSatisfy({ (0x21...0x7e).contains($0) }) else {
