@@ -147,4 +147,23 @@ extension NetworkDefinition {
       }
     }
   }
+
+  /// Operations that every Consul takes in one transaction; newer ones take 128.
+  static let commitLimit = 64
+
+  /// Refuses a network whose attachments could need more operations than a commit may have: an ADD, or
+  /// a DEL, which takes back what the tree says of full chunks. Checked on the whole definition, so
+  /// that no attachment gets stuck later.
+  public func checkOneCommit() throws(NetworkDefinitionError) {
+    // The definition's check, attachment and hardware address; for each set the lease, its chunk and
+    // at most all chunks above it.
+    let operations = try layouts().reduce(3) { count, layout in
+      count + 2 + (layout.pools.map(\.geometry.rootLevel).max() ?? 0)
+    }
+    guard operations <= Self.commitLimit else {
+      throw NetworkDefinitionError(
+        "an attachment of \(rangeSets.count) range sets may need \(operations) operations in one "
+          + "commit, and Consul takes \(Self.commitLimit): use fewer range sets")
+    }
+  }
 }

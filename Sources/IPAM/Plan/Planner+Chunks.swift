@@ -135,13 +135,16 @@ extension Planner {
   static let marksPerWish = 2
 
   /// Sets the parents' bits of full chunks that the search met, with the commit at hand, unless the
-  /// parent is contended.
+  /// parent is contended or the commit would become too large: marks can wait.
   func apply(
     _ marks: [TreeMark], in pool: PoolGeometry, _ wish: Wish, _ grant: inout Draft.Grant,
     _ draft: inout Draft
   ) {
     guard !traits.isLocal else { return }
-    for mark in marks.prefix(Self.marksPerWish) {
+    // What the wish itself may need yet: a lease and a chunk for each set, and three keys more.
+    let reserve = 2 * (knownDefinition?.rangeSets.count ?? 0) + 3
+    for mark in marks.prefix(Self.marksPerWish)
+    where draft.count + 2 + reserve <= traits.operationLimit {
       let childKey = ChunkKey(pool: pool, node: mark.child)
       let parentKey = ChunkKey(pool: pool, node: mark.parent)
       guard wish.avoided[parentKey] == nil,

@@ -20,6 +20,7 @@ extension Planner {
     else { return nil }
     do {
       try definition.checkPoolsDisjoint()
+      try definition.checkOneCommit()
     } catch {
       failAcquisitions(.invalidDefinition(error))
       return nil
