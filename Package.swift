@@ -76,7 +76,8 @@ let package = Package(
         "disk-crash-helper",
       ]),
     .testTarget(
-      name: "IpamctlTests", dependencies: ["JSON", "TestSupport"], exclude: ["Fixtures"]),
+      name: "IpamctlTests", dependencies: ["JSON", "TestSupport"],
+      exclude: ["Fixtures", "Golden"]),
     .testTarget(
       name: "IntegrationTests",
       dependencies: ["AddressSpace", "BitmapAllocator", "TestSupport"]),

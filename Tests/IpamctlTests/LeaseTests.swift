@@ -26,6 +26,7 @@ import Testing
     }
     let one = try await bench.ctl("lease", "list", "net", "--container", "c2", "--output", "json")
     #expect(try one.json.elements?.count == 1)
+    try await bench.golden("lease-list", ["lease", "list", "net"])
     let wrong = try await bench.ctl("lease", "list", "net", "--mac", "zz")
     #expect(wrong.exitStatus == 2 && wrong.errorOutput.contains("zz"), "\(wrong)")
   }
@@ -39,6 +40,7 @@ import Testing
     let lines = table.split(separator: "\n").map { $0.split(separator: " ") }
     #expect(
       lines[0] == ["ADDRESS", "CONTAINER", "INTERFACE", "NODE", "MAC", "SINCE", "WORKLOAD"])
+    try await bench.golden("lease-list-disk", ["lease", "list", "net", "--data-dir", folder])
     #expect(lines.count == 2 && lines[1].prefix(5) == ["10.1.0.2", "c1", "eth0", "-", "-"])
   }
 }

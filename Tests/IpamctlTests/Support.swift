@@ -27,7 +27,8 @@ struct Bench: Sendable {
 
   let consul: ConsulServer
   let folder: TemporaryFolder
-  let prefix = "test-\(UInt64.random(in: 0...(.max)))"
+  /// As long in every test, so that tables have the same columns.
+  let prefix = "test-\(String(UInt64.random(in: 1 << 63...(.max)), radix: 16))"
 
   init(_ consul: ConsulServer? = nil) async throws {
     if let consul { self.consul = consul } else { self.consul = try await Self.shared.value }
