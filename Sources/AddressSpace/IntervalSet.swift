@@ -23,7 +23,13 @@ public struct IntervalSet: Sendable {
   }
 
   /// The members of all `ranges`, in any order, overlapping or not. O(n log n).
+  @inlinable
   public init(_ ranges: some Sequence<OffsetRange>) {
+    self.init(unordered: Array(ranges))
+  }
+
+  @usableFromInline
+  init(unordered ranges: [OffsetRange]) {
     var merged: [OffsetRange] = []
     for range in ranges.sorted(by: { $0.first < $1.first }) {
       merged.appendMerging(range)

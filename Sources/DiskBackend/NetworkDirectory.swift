@@ -136,15 +136,29 @@ extension NetworkDirectory {
     return address.ipv4Mapped ?? address
   }
 
-  /// Replaces the cursor as a whole; a hint, so that its failure is nobody's.
+  /// Writes where searches go on; a hint, so that its failure is nobody's. A file that is there is
+  /// written over: to replace it would cost a file system more than the rest of the commit (a block
+  /// written out at once and another freed), and a hint of which half was written is one still.
   func setCursor(_ set: Int, _ address: IPAddress) {
     let name = Self.cursorName(set)
+    let content = Array(address.description.utf8)
+    if let file = try? Descriptor(name, in: descriptor, flags: O_WRONLY),
+      let status = try? file.status(), status.kind == .regular, status.links == 1,
+      (try? file.write(content)) != nil,
+      status.size <= content.count || (try? file.truncate(to: content.count)) != nil
+    {
+      return
+    }
+    replaceCursor(name, content)
+  }
+
+  private func replaceCursor(_ name: String, _ content: [UInt8]) {
     let temporary = Self.temporaryPrefix + name
     do throws(SystemError) {
       try? descriptor.unlink(temporary)
       let file = try Descriptor(
         temporary, in: descriptor, flags: O_WRONLY | O_CREAT | O_EXCL, mode: Self.fileMode)
-      try file.write(Array(address.description.utf8))
+      try file.write(content)
       try descriptor.rename(temporary, to: name)
     } catch {
       try? descriptor.unlink(temporary)

@@ -46,10 +46,12 @@ import TestSupport
     #expect(try await fixture.acquire("c4") == ["10.1.0.101"])
     try fixture.write("last_reserved_ip.0", "10.1.0.254")
     #expect(try await fixture.acquire("c5") == ["10.1.0.2"])
+    #expect(try fixture.content("last_reserved_ip.0") == "10.1.0.2", "nothing of the longer one")
     for nonsense in ["10.1.0.9\n", "", "zz", "192.0.2.1", String(repeating: "1", count: 5_000)] {
       try fixture.write("last_reserved_ip.0", nonsense)
       try await fixture.release("c5")
       #expect(try await fixture.acquire("c5") == ["10.1.0.2"], "\(nonsense.prefix(20))")
+      #expect(try fixture.content("last_reserved_ip.0") == "10.1.0.2", "\(nonsense.prefix(20))")
     }
   }
 

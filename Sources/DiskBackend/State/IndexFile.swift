@@ -15,18 +15,21 @@ internal import Glibc
 struct IndexFile: Sendable {
   let folder: String
   let name: String
-  let bootID: UInt64
 
-  /// Nil without a state directory, or where the kernel names no boot.
+  /// Nil without a state directory.
   init?(stateDirectory: String, directory: String) {
     guard !stateDirectory.isEmpty, !stateDirectory.utf8.contains(0) else { return nil }
+    folder = "\(stateDirectory)/index"
+    name = String(Fingerprint(directory.utf8).value, radix: 16)
+  }
+
+  /// The kernel's name of this boot, hashed; nil where it gives none, and then no index is kept.
+  private static var bootID: UInt64? {
     guard
       let file = try? Descriptor(file: "/proc/sys/kernel/random/boot_id", flags: O_RDONLY),
       let text = try? file.read(upTo: 64), !text.isEmpty
     else { return nil }
-    folder = "\(stateDirectory)/index"
-    name = String(Fingerprint(directory.utf8).value, radix: 16)
-    bootID = Fingerprint(text).value
+    return Fingerprint(text).value
   }
 
   /// The index, if it is true of the directory as that is now.
@@ -34,7 +37,7 @@ struct IndexFile: Sendable {
     guard let descriptor = try? Descriptor(file: "\(folder)/\(name)", flags: O_RDWR),
       let bytes = try? descriptor.read(upTo: IndexHeader.size),
       let header = IndexHeader(bytes),
-      header.directory == directory, header.modified == modified, header.bootID == bootID
+      header.directory == directory, header.modified == modified, header.bootID == Self.bootID
     else { return nil }
     return IndexState(header, IndexTables(descriptor, header))
   }
@@ -44,6 +47,7 @@ struct IndexFile: Sendable {
   ///
   /// - Complexity: O(n).
   func create(from listed: ListedState, of directory: FileIdentity) -> IndexState? {
+    guard let bootID = Self.bootID else { return nil }
     var header = IndexHeader(
       bootID: bootID, directory: directory, version: listed.version,
       population: listed.population, cells: listed.cells.count,
