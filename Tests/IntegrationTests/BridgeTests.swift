@@ -1,56 +1,8 @@
 // The way of a real container: the distribution's network plugins with this IPAM, in network
 // namespaces that are joined by a real bridge, both families, on both stores.
 
-internal import FoundationEssentials
-internal import Glibc
 import TestSupport
 import Testing
-
-/// A node with plugins: a network namespace, a CNI_PATH, and a network in one of the stores.
-struct TestNode: Sendable {
-  let host: NetworkNamespace
-  let network: TestNetwork
-  private let plugins: TemporaryFolder
-
-  /// Ours is installed as `consul` and as `host-local`, all others are the distribution's.
-  init(_ kind: StoreKind) async throws {
-    host = try await NetworkNamespace.make()
-    network = try await TestNetwork(kind)
-    plugins = try TemporaryFolder()
-    for name in ["bridge", "ptp", "macvlan", "portmap"] {
-      symlink("\(Program.distribution)/\(name)", "\(plugins.path)/\(name)")
-    }
-    for name in ["consul", "host-local"] { symlink(Program.ours, "\(plugins.path)/\(name)") }
-  }
-
-  /// A configuration of `plugin` with both families. Consul is reached by its Unix socket, which does
-  /// not care for network namespaces.
-  func configuration(_ plugin: JSON) -> JSON {
-    var configuration = network.configuration([
-      "ranges": [[["subnet": "10.7.0.0/24"]], [["subnet": "fd00:7::/64"]]],
-      "routes": [["dst": "0.0.0.0/0"], ["dst": "::/0"]],
-    ])
-    if let consul = network.consul {
-      configuration["ipam"]?["consul_addr"] = .string("unix://\(consul.socketPath)")
-      configuration["ipam"]?["consul_port"] = nil
-    }
-    return configuration.merging(plugin)
-  }
-
-  /// A call of the plugin that the configuration names, on this node.
-  func call(
-    _ command: String, _ configuration: JSON, _ namespace: NetworkNamespace?,
-    container: String = "c1"
-  ) -> Call {
-    var call = Call(command, configuration, container: container)
-    call.program = "\(plugins.path)/\(configuration["type"]?.string ?? "")"
-    call.entering = host.entering
-    call.variables["CNI_PATH"] = plugins.path
-    call.variables["CNI_NETNS"] = namespace?.path
-    call.variables["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"  // for iptables
-    return call
-  }
-}
 
 @Suite(.needsConsul, .needsHostLocal, .needsRoot)
 struct BridgeTests {
@@ -114,9 +66,4 @@ struct BridgeTests {
         + "10.7.0.1-10.7.0.2")
     #expect(try node.network.audit().holders == ["10.7.0.2": "first/eth0"])
   }
-}
-
-/// Addresses without their prefix lengths.
-func bare(_ addresses: [String]) -> Set<String> {
-  Set(addresses.map { String($0.prefix { $0 != "/" }) })
 }

@@ -18,7 +18,8 @@ package func writeRepositoryFile(_ path: String, _ text: String) throws {
   }
 }
 
-private func repositoryPath(_ path: String) throws -> String {
+/// The path of something in the repository, by its path from the root.
+package func repositoryPath(_ path: String) throws -> String {
   guard let real = realpath(#filePath, nil) else {
     throw TestSupportError("no \(#filePath)", errno)
   }
