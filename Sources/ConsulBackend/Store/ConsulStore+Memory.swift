@@ -84,21 +84,25 @@ extension ConsulStore {
   /// An earlier process left word of a commit for one of these attachments: its late copy must not
   /// come after what is committed now has been released.
   func fenceEarlier(
-    _ operations: [StoreOperation], _ deadline: Deadline
+    _ made: [AttachmentKey], _ deadline: Deadline
   ) async throws(StoreError) {
-    for key in operations.compactMap(\.createdAttachment) {
+    for key in made {
       if unanswered.withLock({ $0.contains(key) }) { continue }
       _ = try await fencePending(key, deadline)
     }
   }
 
   /// Leaves word of a commit that makes attachments, before it is sent.
-  func expect(_ operations: [StoreOperation], _ transaction: [TransactionOperation]) {
-    let made = operations.compactMap(\.createdAttachment)
+  func expect(
+    _ made: [AttachmentKey], _ operations: [StoreOperation],
+    _ transaction: [TransactionOperation]
+  ) {
     guard !made.isEmpty else { return }
     var lines: [String] = []
-    for case .cas(let name, _, let index) in transaction {
-      if case .chunk? = schema.key(name) { lines.append("\(index) \(name)") }
+    for (operation, sent) in zip(operations, transaction) {
+      if case .chunk = operation.key, case .cas(let name, _, let index) = sent {
+        lines.append("\(index) \(name)")
+      }
     }
     let text = Array(lines.joined(separator: "\n").utf8)
     for key in made { local.setPending(key, text) }
@@ -106,8 +110,9 @@ extension ConsulStore {
 
   /// Takes word back when no late copy can come: the commit happened, lost for good, or was turned
   /// away and had never been sent without an answer before.
-  func settle(_ operations: [StoreOperation], _ outcome: TransactionOutcome) {
-    let made = operations.compactMap(\.createdAttachment)
+  func settle(
+    _ made: [AttachmentKey], _ operations: [StoreOperation], _ outcome: TransactionOutcome
+  ) {
     guard !made.isEmpty else { return }
     let isOpen = unanswered.withLock { unanswered in
       switch outcome {

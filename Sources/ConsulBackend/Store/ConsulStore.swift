@@ -84,14 +84,15 @@ public final class ConsulStore: AllocationStore {
     } catch {
       return .refused(StoreError(.refused, "a value cannot be encoded: \(error)"))
     }
+    let made = operations.compactMap(\.createdAttachment)
     do {
-      try await fenceEarlier(operations, deadline)
+      try await fenceEarlier(made, deadline)
     } catch {
       return .refused(error)
     }
-    expect(operations, transaction)
+    expect(made, operations, transaction)
     let outcome = await client.transaction(transaction, deadline: instant(deadline))
-    settle(operations, outcome)
+    settle(made, operations, outcome)
     switch outcome {
     case .committed(let results):
       // Deletes report nothing; a commit of deletes alone writes nothing whose revision matters.

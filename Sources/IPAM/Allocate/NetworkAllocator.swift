@@ -1,5 +1,5 @@
 // The loop that performs what the planner decides, and the queue in front of it. Callers that arrive
-// while a commit is in flight share the next one; there is no timer.
+// while commits are in flight share the next one; there is no timer.
 
 /// Acquires and releases addresses of one network in a store.
 ///
@@ -21,6 +21,9 @@ public actor NetworkAllocator {
   private var isRunning = false
   /// Ends early when somebody comes or goes.
   private var pause: Task<Void, Never>?
+  private var flights = 0
+  /// The loop, while it waits for a commit to end.
+  private var landing: CheckedContinuation<Void, Never>?
   private let warn: @Sendable (String) -> Void
   private let executor: (any TaskExecutor)?
 
@@ -52,7 +55,7 @@ public actor NetworkAllocator {
     self.planner = Planner(
       PlannerConfiguration(
         node: node, definition: definition, networkName: networkName, repeatPolicy: repeatPolicy,
-        surroundings: surroundings),
+        surroundings: surroundings, flightLimit: store.traits.isShared ? Self.flightLimit : 1),
       traits: store.traits)
   }
 
@@ -122,6 +125,7 @@ public actor NetworkAllocator {
         callers[ticket] = continuation
         planner.enqueue(wish)
         pause?.cancel()
+        if planner.mayOverlap { wakeUp() }
         if !isRunning {
           isRunning = true
           Task(executorPreference: executor) { await self.run() }
@@ -164,7 +168,10 @@ public actor NetworkAllocator {
       deliver()
       let deadline = planner.deadline ?? surroundings.deadline(inMilliseconds: 1_000)
       switch step {
-      case .idle: return
+      case .idle:
+        guard flights > 0 else { return }
+        await withCheckedContinuation { landing = $0 }
+        await letCallersIn()
       case .wait(let nanoseconds): await sleep(nanoseconds)
       case .read(let keys, let consistency):
         do {
@@ -174,14 +181,31 @@ public actor NetworkAllocator {
           planner.readFailed(error)
         }
       case .commit(let commit):
-        planner.ended(
-          await store.commit(commit.operations, cursors: commit.cursors, deadline: deadline))
-        deliver()
-        await letCallersIn()
+        flights += 1
+        Task(executorPreference: executor) { await self.perform(commit, deadline) }
       }
       deliver()
     }
   }
+
+  private func perform(_ commit: Commit, _ deadline: Deadline) async {
+    let outcome = await store.commit(
+      commit.operations, cursors: commit.cursors, deadline: deadline)
+    planner.ended(commit, outcome)
+    deliver()
+    flights -= 1
+    pause?.cancel()
+    wakeUp()
+  }
+
+  private func wakeUp() {
+    landing?.resume()
+    landing = nil
+  }
+
+  /// Commits in flight at once, where the store is shared: more use the time and the processors that
+  /// one leaves; beyond three they only become smaller.
+  private static let flightLimit = 3
 
   /// Who was just answered often comes again at once. A moment for them on the processor, no timer,
   /// and they share the commit of those who waited; without it, callers in a loop form two halves that

@@ -23,7 +23,7 @@ struct Draft {
     /// The chunks that it changes.
     var chunks: Set<ChunkKey> = []
     /// Its leases, attachment and hardware address.
-    var holdings: Set<StoreKey> = []
+    var holdings: [StoreKey] = []
   }
 
   /// Chunks as they will be, without what is released.
@@ -32,8 +32,11 @@ struct Draft {
   private(set) var operations: [StoreOperation] = []
   private var keys: Set<StoreKey> = []
   private var releases: [(key: ChunkKey, bit: Int)] = []
-  var cursors: [Int: IPAddress] = [:]
+  private(set) var cursors: [Int: IPAddress] = [:]
   var grants: [Grant] = []
+  /// What the wish at hand replaced, newest last: a wish is taken back as cheaply as it was drafted.
+  private var replacedChunks: [(key: ChunkKey, chunk: Chunk?)] = []
+  private var replacedCursors: [(set: Int, address: IPAddress?)] = []
 
   var isEmpty: Bool { grants.isEmpty }
 
@@ -51,7 +54,7 @@ struct Draft {
 
   /// Makes a chunk part of the commit.
   mutating func put(_ chunk: Chunk, at key: ChunkKey, seen revision: Revision) {
-    chunks[key] = chunk
+    replacedChunks.append((key, chunks.updateValue(chunk, forKey: key)))
     if revisions[.chunk(key)] == nil { revisions[.chunk(key)] = revision }
   }
 
@@ -66,6 +69,38 @@ struct Draft {
   mutating func release(_ bit: Int, of key: ChunkKey) {
     precondition(chunks[key] != nil, "a release belongs to a drafted chunk")
     releases.append((key, bit))
+  }
+
+  /// Notes where the searches of a range set went last.
+  mutating func setCursor(_ set: Int, _ address: IPAddress) {
+    replacedCursors.append((set, cursors.updateValue(address, forKey: set)))
+  }
+
+  /// A moment to which the draft can be taken back.
+  struct Mark {
+    fileprivate let operations, releases, grants: Int
+  }
+
+  /// Begins a wish.
+  mutating func mark() -> Mark {
+    replacedChunks.removeAll(keepingCapacity: true)
+    replacedCursors.removeAll(keepingCapacity: true)
+    return Mark(operations: operations.count, releases: releases.count, grants: grants.count)
+  }
+
+  /// Takes back what the wish since the last mark has drafted.
+  mutating func rewind(to mark: Mark) {
+    for operation in operations[mark.operations...] { keys.remove(operation.key) }
+    operations.removeSubrange(mark.operations...)
+    releases.removeSubrange(mark.releases...)
+    grants.removeSubrange(mark.grants...)
+    for (key, chunk) in replacedChunks.reversed() {
+      chunks[key] = chunk
+      if chunk == nil { revisions[.chunk(key)] = nil }
+    }
+    for (set, address) in replacedCursors.reversed() { cursors[set] = address }
+    replacedChunks.removeAll()
+    replacedCursors.removeAll()
   }
 
   /// Turns the draft into a commit.

@@ -38,7 +38,7 @@ extension Planner {
     {
       return verdict
     }
-    if draft.touches(own) { return .deferred }
+    if isInWork(own, draft) { return .deferred }
     guard definition.kind == .leased else {
       return .resolved(
         .failure(
@@ -136,7 +136,7 @@ extension Planner {
     _ mac: MACAddress, _ request: AcquireRequest, _ wish: Wish, _ draft: Draft
   ) -> Verdict? {
     let key = StoreKey.mac(mac)
-    if draft.touches(key) { return .deferred }
+    if isInWork(key, draft) { return .deferred }
     guard let entry = view[key], view.isConfirmed(key) else {
       return wish.needsAttachments ? .needs([key], .consistent) : nil
     }
@@ -171,7 +171,7 @@ extension Planner {
   ) -> Attachment.Holding {
     let address = pool.address(of: ordinal)
     let segment = layout.segment(allowing: address)?.segment
-    draft.cursors[set] = address
+    draft.setCursor(set, address)
     let delegates = pool.unitPrefixLength < pool.subnet.family.bitWidth
     return Attachment.Holding(
       address: address,
@@ -202,10 +202,10 @@ extension Planner {
         Acquired(attachment: attachment, definition: definition, isRepeat: false)))
     grant.chunks = unfinished.chunks
     for (key, value) in created {
-      if draft.touches(key) { return .deferred }
+      if isInWork(key, draft) { return .deferred }
       // Only where repeats are refused can an attachment be there already, with other addresses.
       draft.add(.put(key, value, expected: view[key]?.revision ?? .absent))
-      grant.holdings.insert(key)
+      grant.holdings.append(key)
     }
     draft.grants.append(grant)
     return .drafted

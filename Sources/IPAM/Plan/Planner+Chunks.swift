@@ -98,6 +98,7 @@ extension Planner {
     let (node, bit) = pool.node(of: place.ordinal)
     let key = ChunkKey(pool: pool, node: node)
     let lease = StoreKey.lease(address)
+    if busy.contains(.chunk(key)) { return .verdict(.deferred) }
     var chunk: Chunk
     switch look(at: key, definition, draft) {
     case .unknown: return .verdict(.needs([.chunk(key)], .cached))
@@ -111,7 +112,7 @@ extension Planner {
       put(chunk, key, &grant, &draft)
       return .taken(pool, place.ordinal)
     }
-    if draft.touches(.chunk(key)) { return .verdict(.deferred) }
+    if isInWork(.chunk(key), draft) { return .verdict(.deferred) }
     guard view.isConfirmed(.chunk(key)), view.isConfirmed(lease) else {
       return .verdict(.needs([.chunk(key), lease], .consistent))
     }
@@ -147,7 +148,8 @@ extension Planner {
     where draft.count + 2 + reserve <= traits.operationLimit {
       let childKey = ChunkKey(pool: pool, node: mark.child)
       let parentKey = ChunkKey(pool: pool, node: mark.parent)
-      guard wish.avoided[parentKey] == nil,
+      guard wish.avoided[parentKey] == nil, !busy.contains(.chunk(parentKey)),
+        !busy.contains(.chunk(childKey)),
         var child = draft.chunk(childKey) ?? view[.chunk(childKey)]?.chunk,
         let entry = view[.chunk(parentKey)]
       else { continue }

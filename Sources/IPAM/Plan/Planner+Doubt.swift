@@ -25,6 +25,8 @@ struct Doubt: Sendable {
   var phase = Phase.resend
   var attempts = 0
   var notBefore: UInt64 = 0
+  /// A copy or the fence is on its way.
+  var isSent = false
   var fence: Commit?
   /// The operations that a conflict named, when it did not prove enough.
   var conflicting: [Int] = []
@@ -35,6 +37,7 @@ struct Doubt: Sendable {
 extension Planner {
   mutating func nextInDoubt(_ time: UInt64) -> Step {
     guard var doubt else { return next() }
+    if doubt.isSent { return .idle }
     giveUpOnTheLate(&doubt, time)
     self.doubt = doubt
     if doubt.flight.commit.token == 0 {
@@ -62,6 +65,7 @@ extension Planner {
         return nextInDoubt(time)
       }
       if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
+      self.doubt?.isSent = true
       return .commit(doubt.flight.commit)
     case .fence:
       guard !doubt.flight.grants.isEmpty || doubt.attempts < Self.fenceAttempts,
@@ -69,6 +73,7 @@ extension Planner {
       else { return giveUp(doubt) }
       if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
       self.doubt?.fence = fence
+      self.doubt?.isSent = true
       return .commit(fence)
     }
   }
@@ -86,6 +91,7 @@ extension Planner {
 
   mutating func endedInDoubt(_ outcome: CommitOutcome) {
     guard var doubt else { return }
+    doubt.isSent = false
     let isFence = doubt.fence != nil
     switch (outcome, isFence) {
     case (.committed(let revision), false):
@@ -136,10 +142,8 @@ extension Planner {
     guard !late.isEmpty else { return }
     for grant in late { resolveAsUnknown(grant, doubt.reason) }
     doubt.unclaimed += late.compactMap(\.wish.acquires)
-    let left = doubt.flight.grants.filter { $0.wish.deadline.nanoseconds > time }
-    doubt.flight = Flight(
-      commit: doubt.flight.commit, grants: left, sentAt: doubt.flight.sentAt)
-    if left.isEmpty, case .resend = doubt.phase {
+    doubt.flight.grants.removeAll { $0.wish.deadline.nanoseconds <= time }
+    if doubt.flight.grants.isEmpty, case .resend = doubt.phase {
       doubt.phase = .fence
       doubt.attempts = 0
     }
@@ -148,7 +152,7 @@ extension Planner {
   private mutating func abandon(_ doubt: inout Doubt) {
     for grant in doubt.flight.grants { resolveAsUnknown(grant, doubt.reason) }
     doubt.unclaimed += doubt.flight.grants.compactMap(\.wish.acquires)
-    doubt.flight = Flight(commit: doubt.flight.commit, grants: [], sentAt: doubt.flight.sentAt)
+    doubt.flight.grants = []
     // A fence may be refused as well, so these attempts count, and wait.
     if doubt.fence == nil { doubt.attempts = 0 }
     doubt.phase = .fence

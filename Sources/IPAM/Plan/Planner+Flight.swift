@@ -6,8 +6,10 @@ import BitmapAllocator
 /// A commit on its way.
 struct Flight: Sendable {
   let commit: Commit
-  let grants: [Draft.Grant]
+  var grants: [Draft.Grant]
   let sentAt: UInt64
+  /// Another one was in flight when it was sent.
+  let overlaps: Bool
 }
 
 extension Planner {
@@ -19,23 +21,39 @@ extension Planner {
   }
 
   mutating func send(_ commit: Commit, grants: [Draft.Grant]) -> Step {
-    flight = Flight(
-      commit: commit, grants: grants, sentAt: configuration.surroundings.monotonic())
+    let overlaps = !flights.isEmpty
+    let commit = overlaps ? commit.withoutCursors : commit
+    flights.append(
+      Flight(
+        commit: commit, grants: grants, sentAt: configuration.surroundings.monotonic(),
+        overlaps: overlaps))
+    if configuration.flightLimit > 1 { busy.formUnion(commit.writtenKeys) }
     return .commit(commit)
   }
 
-  /// Takes in how the commit in flight ended.
+  /// Takes in how the only commit in flight ended.
   package mutating func ended(_ outcome: CommitOutcome) {
-    if doubt != nil { return endedInDoubt(outcome) }
-    guard let flight else { return }
-    self.flight = nil
-    finishGathering()
+    guard let flight = flights.first else { return endedInDoubt(outcome) }
+    precondition(flights.count == 1, "which of several commits ended has to be said")
+    ended(flight.commit, outcome)
+  }
+
+  /// Takes in how a commit ended that was sent.
+  package mutating func ended(_ commit: Commit, _ outcome: CommitOutcome) {
+    guard let index = flights.firstIndex(where: { $0.commit.token == commit.token }) else {
+      return endedInDoubt(outcome)
+    }
+    let flight = flights.remove(at: index)
+    if configuration.flightLimit > 1 { busy.subtract(flight.commit.writtenKeys) }
     let time = configuration.surroundings.monotonic()
     switch outcome {
     case .committed(let revision):
       backoff.observe(commitTime: time &- flight.sentAt)
+      overlapPenalty = max(0, overlapPenalty - 1)
       succeeded(flight, revision)
-    case .conflict(let indices): lost(flight, indices)
+    case .conflict(let indices):
+      if flight.overlaps { overlapPenalty = Self.commitsAfterLostOverlap }
+      lost(flight, indices)
     case .unavailable(let text): postpone(flight, text)
     case .tooLarge: batch = flight.grants.map(\.wish) + batch
     case .refused(let error):
@@ -44,7 +62,7 @@ extension Planner {
         resolved.append((grant.wish.ticket, .failure(.store(error))))
       }
       if flight.grants.isEmpty { readFailed(error) }
-    case .unknown(let text): doubt = Doubt(flight: flight, reason: text)
+    case .unknown(let text): laterDoubts.append(Doubt(flight: flight, reason: text))
     }
   }
 

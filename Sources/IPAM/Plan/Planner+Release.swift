@@ -10,6 +10,7 @@ extension Planner {
     _ keys: [AttachmentKey], only stamp: AttachmentStamp? = nil, wish: Wish, _ draft: inout Draft
   ) -> Verdict {
     let stored = Set(keys.map(StoreKey.attachment))
+    guard busy.isDisjoint(with: stored) else { return .deferred }
     guard stored.allSatisfy({ wish.needsAttachments ? view.isConfirmed($0) : view[$0] != nil })
     else {
       // The definition says how long to cool down; a release goes on without it. The home chunk is
@@ -36,7 +37,11 @@ extension Planner {
       return planReleaseOfDamaged(key, entry, wish: wish, &draft)
     }
     var needed: Set<StoreKey> = []
-    for holding in attachment.holdings { needed.formUnion(chunksToRelease(holding, draft)) }
+    for holding in attachment.holdings {
+      let reads = chunksToRelease(holding, draft)
+      guard let reads else { return .deferred }
+      needed.formUnion(reads)
+    }
     if wish.needsAttachments {
       needed.formUnion(attachment.ownedKeys.filter { !view.isConfirmed($0) })
     }
@@ -45,7 +50,7 @@ extension Planner {
     }
 
     var grant = Draft.Grant(wish: wish, fulfilment: .released(attachment))
-    grant.holdings.insert(.attachment(key))
+    grant.holdings.append(.attachment(key))
     draft.add(.delete(.attachment(key), expected: entry.revision))
     for holding in attachment.holdings where !isForeign(.lease(holding.address), to: key) {
       release(holding, &draft, &grant)
@@ -63,18 +68,19 @@ extension Planner {
     _ key: AttachmentKey, _ entry: StoreEntry, wish: Wish, _ draft: inout Draft
   ) -> Verdict {
     var grant = Draft.Grant(wish: wish, fulfilment: .released(nil))
-    grant.holdings.insert(.attachment(key))
+    grant.holdings.append(.attachment(key))
     draft.add(.delete(.attachment(key), expected: entry.revision))
     draft.grants.append(grant)
     return .drafted
   }
 
   /// The chunks that have to be seen before a holding's bit can go: its own and, as far as it is
-  /// marked, those above.
-  private func chunksToRelease(_ holding: Attachment.Holding, _ draft: Draft) -> Set<StoreKey> {
+  /// marked, those above; nil while a commit in flight writes one.
+  private func chunksToRelease(_ holding: Attachment.Holding, _ draft: Draft) -> Set<StoreKey>? {
     var key = ChunkKey(
       pool: holding.pool, node: holding.pool.node(of: holding.ordinal).node)
     while true {
+      if busy.contains(.chunk(key)) { return nil }
       guard let entry = view[.chunk(key)] else { return [.chunk(key)] }
       guard let chunk = draft.chunk(key) ?? entry.chunk, chunk.isMarked,
         let up = key.pool.parent(of: key.node)
@@ -124,12 +130,12 @@ extension Planner {
     if draft.touches(key) { return }
     guard let entry = view[key] else {
       draft.add(.delete(key, expected: revision))
-      grant.holdings.insert(key)
+      grant.holdings.append(key)
       return
     }
     guard entry.value?.owner == owner else { return }
     draft.add(.delete(key, expected: entry.revision))
-    grant.holdings.insert(key)
+    grant.holdings.append(key)
   }
 }
 

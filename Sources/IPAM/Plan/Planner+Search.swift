@@ -43,6 +43,8 @@ extension Planner {
     var proof: Set<StoreKey> = []
     var damaged: String?
     var hasAvoided = false
+    /// A chunk was left alone because a commit in flight writes it.
+    var hasBusy = false
     var coolsUntil: UInt64?
   }
 
@@ -63,6 +65,7 @@ extension Planner {
         return found
       }
     }
+    if sightings.hasBusy { return .verdict(.deferred) }
     if sightings.hasAvoided {
       // Only chunks are left on which races were lost: wait as owed, then try them again.
       if wish.owedWait > 0 {
@@ -98,6 +101,10 @@ extension Planner {
         }
       case .candidate(let node):
         let key = ChunkKey(pool: pool, node: node)
+        if isBusy(key, &sightings) {
+          search.reject(node, nil)
+          continue
+        }
         if avoiding, wish.avoided[key, default: 0] >= 2 {
           sightings.hasAvoided = true
           search.reject(node, nil)
@@ -122,7 +129,9 @@ extension Planner {
         }
       case .cooling(let node):
         let key = ChunkKey(pool: pool, node: node)
-        guard case .chunk(var chunk) = look(at: key, hunt.definition, draft) else {
+        guard !isBusy(key, &sightings),
+          case .chunk(var chunk) = look(at: key, hunt.definition, draft)
+        else {
           search.reject(node, nil)
           continue
         }
@@ -145,6 +154,12 @@ extension Planner {
         return nil
       }
     }
+  }
+
+  private func isBusy(_ key: ChunkKey, _ sightings: inout Sightings) -> Bool {
+    guard !busy.isEmpty, busy.contains(.chunk(key)) else { return false }
+    sightings.hasBusy = true
+    return true
   }
 
   /// The chunks from a node up to the root: asked for together, to spare round trips.
@@ -261,7 +276,7 @@ extension Planner {
       keys.formUnion(
         space.proofNodes.map { .chunk(ChunkKey(pool: space.geometry, node: $0)) })
     }
-    if keys.contains(where: draft.touches) { return .deferred }
+    if keys.contains(where: { isInWork($0, draft) }) { return .deferred }
     if traits.keepsDefinition { keys.insert(.definition) }
     guard view.isSnapshot(of: keys) else { return .needs(keys, .snapshot) }
     let isProved = hunt.layout.pools.allSatisfy { space in

@@ -10,7 +10,9 @@ import BitmapAllocator
 //                      └──────── conflict ◀─────────────┤
 //                                  doubt  ◀── unknown ──┘
 //
-// One commit is in flight at a time; wishes that arrive meanwhile share the next one.
+// Wishes that arrive while a commit is in flight share the next one. Where many wait, a second commit
+// may be in flight beside the first, on other chunks and for other attachments: it depends on nothing
+// that the first one changes (`Planner+Overlap`).
 
 /// Who allocates and by which rules.
 package struct PlannerConfiguration: Sendable {
@@ -20,11 +22,14 @@ package struct PlannerConfiguration: Sendable {
   var networkName: String
   var repeatPolicy: RepeatPolicy
   var surroundings: Surroundings
+  /// Commits that may be in flight at once, at least 1.
+  var flightLimit: Int
 
   package init(
     node: Node, definition: NetworkDefinition?, networkName: String, repeatPolicy: RepeatPolicy,
-    surroundings: Surroundings
+    surroundings: Surroundings, flightLimit: Int = 1
   ) {
+    self.flightLimit = flightLimit
     self.node = node
     self.definition = definition
     self.networkName = networkName
@@ -41,8 +46,15 @@ package struct Planner: Sendable {
   var backoff = Backoff()
   var queue: [Wish] = []
   var batch: [Wish] = []
-  var flight: Flight?
+  /// Commits that were sent and have not ended, at most ``PlannerConfiguration/flightLimit``.
+  var flights: [Flight] = []
+  /// What the flights write.
+  var busy: Set<StoreKey> = []
+  /// Commits to be made before another one may overlap again.
+  var overlapPenalty = 0
   var doubt: Doubt?
+  /// Other commits without an outcome, cleared up one after the other.
+  var laterDoubts: [Doubt] = []
   /// Outcomes that the loop has not yet handed out.
   var resolved: [(ticket: UInt64, result: Result<Fulfilment, AllocationError>)] = []
   /// What an operator should know, for the loop to log.
@@ -61,13 +73,19 @@ package struct Planner: Sendable {
   }
 
   /// Whether anything is left to do.
-  package var hasWork: Bool { !queue.isEmpty || !batch.isEmpty || doubt != nil }
+  package var hasWork: Bool {
+    !queue.isEmpty || !batch.isEmpty || !flights.isEmpty || doubt != nil || !laterDoubts.isEmpty
+  }
 
   /// The earliest deadline of what is being worked on.
   package var deadline: Deadline? {
-    let wishes =
-      batch + (flight?.grants.map(\.wish) ?? []) + (doubt?.flight.grants.map(\.wish) ?? [])
-    return wishes.map(\.deadline).min()
+    var earliest = batch.lazy.map(\.deadline).min()
+    for flight in flights + unanswered {
+      for grant in flight.grants {
+        earliest = min(earliest ?? grant.wish.deadline, grant.wish.deadline)
+      }
+    }
+    return earliest
   }
 
   package mutating func enqueue(_ wish: Wish) {
@@ -76,11 +94,10 @@ package struct Planner: Sendable {
 
   /// Takes back a wish whose caller went away.
   mutating func withdraw(_ ticket: UInt64) {
-    if flight?.grants.contains(where: { $0.wish.ticket == ticket }) == true
-      || doubt?.flight.grants.contains(where: { $0.wish.ticket == ticket }) == true
-    {
-      abandoned.insert(ticket)
+    let isSent = (flights + unanswered).contains { flight in
+      flight.grants.contains { $0.wish.ticket == ticket }
     }
+    if isSent { abandoned.insert(ticket) }
     queue.removeAll { $0.ticket == ticket }
     batch.removeAll { $0.ticket == ticket }
   }
@@ -103,27 +120,40 @@ package struct Planner: Sendable {
     queue.removeAll()
     batch.removeAll()
     doubt = nil
-    flight = nil
+    laterDoubts.removeAll()
+    flights.removeAll()
+    busy.removeAll()
     isGathering = false
   }
 
-  /// Says what to do next.
+  /// Says what to do next; idle also while commits are in flight and nothing can be done beside them.
   package mutating func next() -> Step {
     let time = configuration.surroundings.monotonic()
+    if doubt == nil, !laterDoubts.isEmpty { doubt = laterDoubts.removeFirst() }
     if doubt != nil { return nextInDoubt(time) }
     expire(time)
-    if !isGathering || batch.isEmpty { admit() }
+    if !isGathering || batch.isEmpty {
+      guard flights.isEmpty || mayOverlap else { return .idle }
+      admit()
+    }
     guard !batch.isEmpty else { return .idle }
-    if let creation = creationOfDefinition() { return send(creation, grants: []) }
+    if let creation = creationOfDefinition() {
+      return flights.isEmpty ? send(creation, grants: []) : .idle
+    }
 
     var draft = Draft()
     var needed: Set<StoreKey> = []
     var consistency = Consistency.copies
     var soonest: UInt64?
     var left: [Wish] = []
+    let share = wishesPerFlight
     for var wish in batch {
       if wish.notBefore > time {
         soonest = min(soonest ?? .max, wish.notBefore)
+        left.append(wish)
+        continue
+      }
+      guard draft.grants.count < share else {
         left.append(wish)
         continue
       }
@@ -132,8 +162,10 @@ package struct Planner: Sendable {
       case .resolved(let result): resolved.append((wish.ticket, result))
       case .deferred: left.append(wish)
       case .needs(let keys, let level):
-        needed.formUnion(keys)
-        consistency = max(consistency, level)
+        if keys.isDisjoint(with: busy) {
+          needed.formUnion(keys)
+          consistency = max(consistency, level)
+        }
         left.append(wish)
       case .notBefore(let moment):
         wish.notBefore = moment
@@ -148,17 +180,19 @@ package struct Planner: Sendable {
       return .read(needed, consistency)
     }
     batch = left
-    if !draft.isEmpty { return send(seal(draft), grants: draft.grants) }
     isGathering = false
+    if !draft.isEmpty { return send(seal(draft), grants: draft.grants) }
     if let soonest {
       let moment = min(soonest, batch.map(\.deadline.nanoseconds).min() ?? .max)
       return .wait(moment > time ? moment - time : 0)
     }
-    return batch.isEmpty && queue.isEmpty ? .idle : .wait(0)
+    return !flights.isEmpty || batch.isEmpty && queue.isEmpty ? .idle : .wait(0)
   }
 
   /// Takes in what a read brought.
   package mutating func learn(_ answer: [StoreKey: StoreEntry], consistency: Consistency) {
+    // More may come than was asked for; what is being written is not to be learned meanwhile.
+    let answer = busy.isEmpty ? answer : answer.filter { !busy.contains($0.key) }
     view.learn(answer, consistency: consistency)
   }
 
@@ -207,23 +241,24 @@ package struct Planner: Sendable {
   }
 
   private mutating func plan(_ wish: inout Wish, _ draft: inout Draft) -> Verdict {
-    var trial = draft
+    let before = draft.mark()
     let verdict: Verdict
     switch wish.body {
-    case .acquire(let request): verdict = planAcquire(request, wish: &wish, &trial)
-    case .release(let keys): verdict = planRelease(keys, wish: wish, &trial)
+    case .acquire(let request): verdict = planAcquire(request, wish: &wish, &draft)
+    case .release(let keys): verdict = planRelease(keys, wish: wish, &draft)
     case .releaseOnly(let key, let stamp):
-      verdict = planRelease([key], only: stamp, wish: wish, &trial)
-    case .probe: verdict = planProbe(&wish, trial)
+      verdict = planRelease([key], only: stamp, wish: wish, &draft)
+    case .probe: verdict = planProbe(&wish, draft)
     }
-    guard case .drafted = verdict else { return verdict }
-    guard trial.count <= traits.operationLimit else {
-      guard draft.isEmpty else { return .deferred }
-      return .resolved(
-        .failure(.tooLarge(operations: trial.count, limit: traits.operationLimit)))
+    guard case .drafted = verdict else {
+      draft.rewind(to: before)
+      return verdict
     }
-    draft = trial
-    return .drafted
+    let count = draft.count
+    guard count > traits.operationLimit else { return .drafted }
+    draft.rewind(to: before)
+    guard draft.isEmpty else { return .deferred }
+    return .resolved(.failure(.tooLarge(operations: count, limit: traits.operationLimit)))
   }
 
   mutating func finishGathering() {
