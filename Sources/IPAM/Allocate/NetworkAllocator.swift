@@ -25,7 +25,8 @@ public actor NetworkAllocator {
   /// The loop, while it waits for a commit to end.
   private var landing: CheckedContinuation<Void, Never>?
   private let warn: @Sendable (String) -> Void
-  private let executor: (any TaskExecutor)?
+  private let givenExecutor: (any TaskExecutor)?
+  private lazy var executor = givenExecutor ?? store.executor
 
   /// An allocator for one network.
   ///
@@ -38,7 +39,7 @@ public actor NetworkAllocator {
   ///   - repeatPolicy: What a repeated wish of one attachment gets.
   ///   - surroundings: Clock, randomness and sleep.
   ///   - warn: Called with what an operator should know, from any task.
-  ///   - executor: Where the allocator's own tasks run; nil for the pool of the runtime.
+  ///   - executor: Where the allocator's own tasks run; nil for where the store has them.
   public init(
     store: any AllocationStore, networkName: String, definition: NetworkDefinition?, node: Node,
     repeatPolicy: RepeatPolicy = .sameAgain, surroundings: Surroundings,
@@ -51,7 +52,7 @@ public actor NetworkAllocator {
     self.surroundings = surroundings
     self.localDefinition = definition
     self.warn = warn
-    self.executor = executor
+    givenExecutor = executor
     self.planner = Planner(
       PlannerConfiguration(
         node: node, definition: definition, networkName: networkName, repeatPolicy: repeatPolicy,

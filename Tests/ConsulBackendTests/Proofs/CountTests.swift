@@ -149,7 +149,7 @@ extension Proofs {
     /// Commits that are too large for the server are refused once, as many as are in flight then.
     @Test func theServersLimitIsLearnedOnce() async throws {
       let server = try await Self.server.value
-      let network = try TestNetwork()
+      let network = try TestNetwork(["10.1.0.0/16"])
       let proxy = try FaultyProxy(server)
       let process = try Process(proxy.address, network)
       #expect(process.store.traits.operationLimit == 128)
