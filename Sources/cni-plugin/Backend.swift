@@ -70,6 +70,8 @@ struct Backend {
       configuration, prefix: settings.consul.prefix ?? ConsulStore.defaultPrefix,
       network: invocation.configuration.name, stateDirectory: stateDirectory,
       surroundings: surroundings)
+    // Held for ever: the process ends sooner than an event loop is taken down, in a thread for that.
+    _ = Unmanaged.passRetained(store)
     self.definition = definition
     remedies = .consul(
       network: invocation.configuration.name, store, stateDirectory: stateDirectory)

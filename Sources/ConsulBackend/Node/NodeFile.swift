@@ -1,8 +1,9 @@
 internal import Glibc
 
 // The few calls of the system that a node's own files need. Every file is small, written whole under
-// another name and then renamed, so that a reader sees the old one or the new one; none is synced,
-// because all of it may be lost with the machine.
+// another name and then renamed, so that a reader sees the old one or the new one; but the copy, which
+// every commit writes and which carries a checksum, is written over. None is synced, because all of it
+// may be lost with the machine.
 
 /// Reads, replaces and locks small files.
 enum NodeFile {
@@ -53,7 +54,7 @@ enum NodeFile {
   /// Puts the bytes in the file's place.
   static func replace(_ path: String, with bytes: [UInt8]) throws(Failure) {
     let draft = "\(path).\(getpid())"
-    try create(draft, bytes)
+    try write(draft, bytes, flags: O_TRUNC)
     guard rename(draft, path) == 0 else {
       let code = errno
       unlink(draft)
@@ -61,10 +62,16 @@ enum NodeFile {
     }
   }
 
+  /// Writes the bytes over what the file has, for readers that notice a torn one. To rename over a file
+  /// makes file systems write it out at once, which takes as long as a commit.
+  static func overwrite(_ path: String, with bytes: [UInt8]) throws(Failure) {
+    try write(path, bytes, flags: 0)
+  }
+
   /// Makes the file unless there is one; whether it was made.
   static func createOnce(_ path: String, with bytes: [UInt8]) throws(Failure) -> Bool {
     let draft = "\(path).\(getpid())"
-    try create(draft, bytes)
+    try write(draft, bytes, flags: O_TRUNC)
     defer { unlink(draft) }
     if link(draft, path) == 0 { return true }
     guard errno == EEXIST else { throw Failure(call: "link", path: path, code: errno) }
@@ -75,25 +82,31 @@ enum NodeFile {
     unlink(path)
   }
 
-  private static func create(_ path: String, _ bytes: [UInt8]) throws(Failure) {
-    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW
+  private static func write(
+    _ path: String, _ bytes: [UInt8], flags: Int32
+  ) throws(Failure) {
+    let flags = flags | O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
     let descriptor = open(path, flags, 0o600)
     guard descriptor >= 0 else { throw Failure(call: "open", path: path, code: errno) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw Failure(call: "open", path: path, code: EINVAL)
+    }
     var sent = 0
     while sent < bytes.count {
       let count = bytes.withUnsafeBytes { buffer in
-        write(descriptor, buffer.baseAddress.map { $0 + sent }, buffer.count - sent)
+        Glibc.write(descriptor, buffer.baseAddress.map { $0 + sent }, buffer.count - sent)
       }
       if count < 0 && errno == EINTR { continue }
       if count <= 0 {
         let code = errno
-        close(descriptor)
         unlink(path)
         throw Failure(call: "write", path: path, code: code)
       }
       sent += count
     }
-    close(descriptor)
+    if status.st_size > bytes.count { ftruncate(descriptor, bytes.count) }
   }
 
   // MARK: Locks

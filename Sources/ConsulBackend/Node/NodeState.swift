@@ -108,14 +108,17 @@ package final class NodeState: LocalState {
   }
 
   /// Writes a file of the folder, made at first use; what cannot be written is done without.
-  private func write(_ name: String, _ bytes: [UInt8]) {
+  private func write(
+    _ name: String, _ bytes: [UInt8],
+    by put: (String, [UInt8]) throws(NodeFile.Failure) -> Void = NodeFile.replace
+  ) {
     let path = folder + "/" + name
     do throws(NodeFile.Failure) {
-      try NodeFile.replace(path, with: bytes)
+      try put(path, bytes)
     } catch {
       let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
       try? NodeFile.makeFolder(String(parent))
-      try? NodeFile.replace(path, with: bytes)
+      try? put(path, bytes)
     }
   }
 
@@ -180,7 +183,7 @@ package final class NodeState: LocalState {
 
   package func endTurn() {
     let lock = state.withLock { state in
-      if state.isChanged { write("copy", state.copy.bytes) }
+      if state.isChanged { write("copy", state.copy.bytes, by: NodeFile.overwrite) }
       state.isChanged = false
       defer { state.lock = nil }
       return state.lock
