@@ -46,7 +46,7 @@ struct Ipamctl: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       NetworkCommand.self, LeaseCommand.self, ImportCommand.self, CheckCommand.self,
-      ReclaimCommand.self,
+      ReclaimCommand.self, MapCommand.self,
     ])
 }
 
