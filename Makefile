@@ -8,7 +8,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .PHONY: help build install test demo lint format bench bench-check bench-update bench-compare \
-  bench-contention bench-plugin fuzz sanitize mutants docs clean
+  bench-contention bench-plugin fuzz sanitize mutants docs man deb deb-check dist dist-check clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -72,6 +72,21 @@ mutants: ## Break the code in known places and expect the tests to notice
 
 docs: ## The libraries' documentation as web pages, in .build/docs
 	@scripts/docs
+
+man: ## The manual pages, in .build/man
+	@scripts/man-pages .build/man
+
+deb: ## The Debian package, in .build/dist
+	@scripts/deb
+
+deb-check: ## Install, use and purge the package in a fresh Debian (root; apt's mirror)
+	@scripts/deb-check
+
+dist: ## The release in .build/dist: tarballs, package, SHA256SUMS
+	@scripts/dist
+
+dist-check: ## Make the release twice and expect equal bytes
+	@scripts/dist-check
 
 clean: ## Remove what was built
 	rm -rf .build Benchmarks/.build

@@ -67,12 +67,21 @@ enum Terminal {
   }
 }
 
-/// Rows in columns, as wide as their widest cell; the last column is not padded.
+/// Rows in columns, as wide as their widest cell; the last column is not padded. Control characters,
+/// which a container ID may have, do not reach the terminal.
 struct Table {
   private let rows: [[String]]
 
   init(_ head: [String], _ rows: [[String]]) {
-    self.rows = [head] + rows
+    self.rows = ([head] + rows).map { row in
+      row.map { cell in
+        String(String.UnicodeScalarView(cell.unicodeScalars.map { Self.isControl($0) ? "?" : $0 }))
+      }
+    }
+  }
+
+  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
   }
 
   var text: String {

@@ -70,7 +70,8 @@ struct MapCommand: AsyncParsableCommand {
     }
     let damaged = maps.reduce(0) { $0 + $1.counts.damagedChunks }
     if damaged > 0 {
-      throw Failure(.failed, "\(damaged) chunks are damaged: ipamctl check \(name) --repair")
+      throw Failure(
+        .failed, "\(damaged) of the chunks cannot be read: ipamctl check \(name) --repair")
     }
   }
 

@@ -29,9 +29,9 @@ struct SVGCanvas: Canvas {
     return """
       <?xml version="1.0" encoding="UTF-8"?>
       <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(width) \(height)" \
-      width="\(width)" height="\(height)">
+      width="\(width)" height="\(height)" xml:space="preserve">
       <style>
-      text { font: 18px monospace; white-space: pre; }
+      text { font: 18px monospace; }
       \(style)</style>
       <defs>
       <pattern id="darkStripes" \(Self.tile)><path d="\(Self.stripe)" class="darkStripes"/></pattern>

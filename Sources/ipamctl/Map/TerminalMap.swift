@@ -100,7 +100,7 @@ extension AddressMap {
     entries.append(([.excluded], "excluded  \(counts.excluded)"))
     entries.append(([.free], "free      \(counts.free)"))
     if counts.damagedChunks > 0 {
-      entries.append(([.damaged], "damaged   \(counts.damagedChunks) chunks: ipamctl check"))
+      entries.append(([.damaged], "damaged   \(counts.damagedChunks) of the chunks: ipamctl check"))
     }
     return entries
   }

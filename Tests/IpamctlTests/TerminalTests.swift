@@ -1,0 +1,60 @@
+internal import Glibc
+import JSON
+import TestSupport
+import Testing
+
+// What surrounds the commands: completions, manual pages, and what may reach a terminal.
+
+@Suite struct TerminalTests {
+  private static let path = ["PATH": "/usr/bin:/bin"]
+
+  private func run(_ command: [String], input: String = "") async throws -> Execution.Ended {
+    var execution = Execution(command)
+    execution.environment = Self.path
+    execution.input = .text(input)
+    return try await execution.run()
+  }
+
+  @Test(arguments: ["bash", "zsh", "fish"])
+  func completionsAreScriptsOfTheirShell(_ shell: String) async throws {
+    let script = try await run([
+      program("ipamctl", "CNI_IPAM_CTL"), "--generate-completion-script", shell,
+    ])
+    #expect(script.exitStatus == 0 && script.output.contains("reclaim"), "\(script)")
+    // zsh and fish are checked where they are installed.
+    guard access("/usr/bin/\(shell)", X_OK) == 0 else { return }
+    let folder = try TemporaryFolder()
+    try writeFile(folder.path + "/script", script.output)
+    let checked = try await run(["/usr/bin/\(shell)", "-n", folder.path + "/script"])
+    #expect(checked.exitStatus == 0, "\(checked)")
+  }
+
+  @Test func manualPagesSayWhatTheParserKnows() async throws {
+    let folder = try TemporaryFolder()
+    let pages = try await run([
+      try repositoryPath("scripts/man-pages"), folder.path, program("ipamctl", "CNI_IPAM_CTL"),
+    ])
+    #expect(pages.exitStatus == 0, "\(pages)")
+    let page = String(decoding: try readFile(folder.path + "/ipamctl.8"), as: UTF8.self)
+    for words in [".Ss \\&map", ".Ss \\&network \\&create", "svg", ".Sh EXIT STATUS", ".It 3"] {
+      #expect(page.contains(words), "\(words)")
+    }
+    for name in ["ipamctl", "cni-ipam-consul"] {
+      let lint = try await run([
+        "mandoc", "-T", "lint", "-W", "warning", "\(folder.path)/\(name).8",
+      ])
+      #expect(lint.exitStatus == 0 && lint.output.isEmpty, "\(lint)")
+    }
+  }
+
+  @Test func noControlCharacterReachesTheTerminal() async throws {
+    let folder = try TemporaryFolder()
+    mkdir(folder.path + "/net", 0o755)
+    try writeFile(folder.path + "/net/10.1.0.2", "c\u{1B}[31m1\u{9B}2\r\neth0")
+    let table = try await run([
+      program("ipamctl", "CNI_IPAM_CTL"), "lease", "list", "net", "--data-dir", folder.path,
+    ])
+    #expect(table.output.contains("10.1.0.2  c?[31m1?2"), "\(table)")
+    #expect(!table.output.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{9B}" })
+  }
+}
