@@ -1,9 +1,8 @@
 internal import Glibc
-import JSON
 import TestSupport
 import Testing
 
-// What surrounds the commands: completions, manual pages, and what may reach a terminal.
+// What surrounds the commands: completions and manual pages.
 
 @Suite struct TerminalTests {
   private static let path = ["PATH": "/usr/bin:/bin"]
@@ -45,16 +44,5 @@ import Testing
       ])
       #expect(lint.exitStatus == 0 && lint.output.isEmpty, "\(lint)")
     }
-  }
-
-  @Test func noControlCharacterReachesTheTerminal() async throws {
-    let folder = try TemporaryFolder()
-    mkdir(folder.path + "/net", 0o755)
-    try writeFile(folder.path + "/net/10.1.0.2", "c\u{1B}[31m1\u{9B}2\r\neth0")
-    let table = try await run([
-      program("ipamctl", "CNI_IPAM_CTL"), "lease", "list", "net", "--data-dir", folder.path,
-    ])
-    #expect(table.output.contains("10.1.0.2  c?[31m1?2"), "\(table)")
-    #expect(!table.output.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{9B}" })
   }
 }
