@@ -1,7 +1,7 @@
 // PNG (W3C PNG, second edition): a palette image of 4 bits a pixel. Each row is stored as its
 // difference from the row above, which makes a map nearly all zeros, and the zeros as runs: repeats of
 // the byte before, in the fixed code of DEFLATE (RFC 1951, section 3.2.6). That is all of zlib that
-// such pictures need; docs/decisions/0007 has the sizes.
+// such pictures need; docs/decisions/0008 has the sizes.
 
 enum PNGFile {
   /// The file of a canvas.
