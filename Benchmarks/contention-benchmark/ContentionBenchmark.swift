@@ -18,7 +18,7 @@ struct ContentionBenchmark: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "contention-benchmark",
     abstract: "Measures contention on a real Consul, against what the server can do.",
-    subcommands: [Run.self, Worker.self], defaultSubcommand: Run.self)
+    subcommands: [Run.self, Worker.self, Simulate.self], defaultSubcommand: Run.self)
 }
 
 struct Run: AsyncParsableCommand {

@@ -30,7 +30,7 @@ import TestSupport
         callers: callers, operations: 12, keeps: keeps,
         service: .init(
           hop: [50_000, 80_000, 400_000], round: [300_000, 900_000, 4_000_000],
-          perCommit: 100_000))
+          perCommit: [100_000]))
       set(&scenario.faults)
       self.scenario = scenario
     }
@@ -70,22 +70,25 @@ import TestSupport
 
   @Test(arguments: worlds) func noAddressIsHeldTwice(_ world: World) async throws {
     let seed = TestSeed()
-    let simulation = Simulation(world.scenario, capacity: world.capacity, seed: seed.value)
+    let store = MemoryStore()
+    let simulation = Simulation(
+      world.scenario, capacity: world.capacity, seed: seed.value, store: store)
     let (report, history) = simulation.run()
     let context = "\(world.name): \(report.summary), \(seed)"
     #expect(HistoryChecker.findings(history) == [], "\(context)")
+    #expect(report.duplicates == [], "\(context)")
     #expect(report.lies == [], "\(context)")
     #expect(report.succeeded > 0, "\(context)")
     let deadline = Surroundings.system.deadline(inMilliseconds: 600_000)
-    let stored = simulation.store.entries[.definition]?.value
+    let stored = store.entries[.definition]?.value
     guard case .definition(let definition)? = stored else {
       Issue.record("no definition was created, \(context)")
       return
     }
-    let auditor = try Auditor(of: simulation.store, definition: definition)
+    let auditor = try Auditor(of: store, definition: definition)
     #expect(try await auditor.findings(deadline: deadline) == [], "\(context)")
     let attachments = Set(
-      simulation.store.entries.keys.compactMap { key in
+      store.entries.keys.compactMap { key in
         if case .attachment(let name) = key { name } else { nil }
       })
     #expect(simulation.held.isSubset(of: attachments), "a holder lost its address, \(context)")

@@ -9,15 +9,29 @@ public struct Scenario: Sendable {
     /// What one round of the leader takes (its log on disk and on a quorum), in nanoseconds, however
     /// many commits it carries; never empty.
     public var round: [UInt64]
-    /// What each commit of a round adds, in nanoseconds.
-    public var perCommit: UInt64
+    /// What each commit of a round adds, in nanoseconds; drawn once for a round, because what slows
+    /// a server down slows down all that it does at the time. Never empty.
+    public var perCommit: [UInt64]
+    /// What each operation of a commit adds to that, in nanoseconds.
+    public var perOperation: UInt64
+    /// How long a read keeps the server busy, in nanoseconds.
+    public var perRead: UInt64
+    /// What a client works on one wish before its commit is sent, in nanoseconds; never empty.
+    public var client: [UInt64]
 
     /// A service.
-    public init(hop: [UInt64], round: [UInt64], perCommit: UInt64) {
-      precondition(!hop.isEmpty && !round.isEmpty, "a service needs samples")
+    public init(
+      hop: [UInt64], round: [UInt64], perCommit: [UInt64], perOperation: UInt64 = 0,
+      perRead: UInt64 = 0, client: [UInt64] = [0]
+    ) {
+      precondition(
+        ![hop, round, perCommit, client].contains([]), "a service needs samples of each kind")
       self.hop = hop
       self.round = round
       self.perCommit = perCommit
+      self.perOperation = perOperation
+      self.perRead = perRead
+      self.client = client
     }
   }
 
@@ -54,6 +68,12 @@ public struct Scenario: Sendable {
   public var operations: Int
   /// Attachments that a caller keeps at most; it releases one at random when it has so many.
   public var keeps: Int
+  /// How often a caller that has something releases it although it may keep it, in percent.
+  public var releases = 30
+  /// Callers pause for less than this between operations and before their first, in nanoseconds.
+  public var pause: UInt64 = 1_000_000
+  /// Whether the run ends with all that the callers saw; addresses held twice are found without it.
+  public var keepsHistory = true
   /// How long an operation may take, in nanoseconds.
   public var patience: UInt64 = 30_000_000_000
   /// How fast the server is.
@@ -75,6 +95,17 @@ public struct Scenario: Sendable {
     self.keeps = keeps
     self.service = service
   }
+
+  /// Whether a caller releases something next, rather than acquire.
+  ///
+  /// - Parameters:
+  ///   - count: Attachments that it has.
+  ///   - chance: Decides.
+  public func releasesNext(
+    having count: Int, using chance: inout some RandomNumberGenerator
+  ) -> Bool {
+    count > 0 && (count >= keeps || Int.random(in: 0..<100, using: &chance) < releases)
+  }
 }
 
 /// What came of a simulated run.
@@ -93,6 +124,11 @@ public struct SimulationReport: Hashable, Sendable {
   public var reads = 0
   /// Rounds of the leader that carried commits.
   public var rounds = 0
+  /// How long the server was at work, in nanoseconds.
+  public var busy: UInt64 = 0
+  /// Jain's index over the operations of each node ("A Quantitative Measure of Fairness", 1984) when
+  /// half of all were done: 1 if all had done the same, 1/n if one of n had done all.
+  public var fairness = 1.0
   /// Kills of a node.
   public var kills = 0
   /// Virtual time at the end of the last successful operation, in nanoseconds.
@@ -101,6 +137,8 @@ public struct SimulationReport: Hashable, Sendable {
   public var latencies: [UInt64] = []
   /// Answers that were wrong: exhaustion although something was free all along (I4).
   public var lies: [String] = []
+  /// Addresses that a caller was told it holds while another held them for certain (I1).
+  public var duplicates: [String] = []
   /// FNV-1a over all events, their moments and what came of them: equal runs have equal traces.
   public var trace: UInt64 = 0xcbf2_9ce4_8422_2325
 

@@ -1,3 +1,4 @@
+import AddressSpace
 import IPAM
 
 // The nodes: callers, the loop around each planner, kills.
@@ -5,16 +6,21 @@ import IPAM
 /// Somebody who acquires and releases, one operation at a time.
 struct Caller {
   enum Work {
-    case acquire(AttachmentKey)
-    case release(AttachmentKey)
+    case acquire(Int)
+    case release(Int)
+  }
+  /// An attachment that it has, and the addresses that it was told.
+  struct Hold {
+    let number: Int
+    let addresses: [IPAddress]
   }
   let node: Int
   var left: Int
-  var held: [AttachmentKey] = []
+  var held: [Hold] = []
   /// What is under way, since when.
   var work: (Work, called: UInt64)?
   /// What a failed acquisition may have left: released before anything else, as a runtime does.
-  var suspect: AttachmentKey?
+  var suspect: Int?
 }
 
 extension Simulation {
@@ -27,36 +33,41 @@ extension Simulation {
       work = .release(suspect)
     } else if callers[index].left == 0 {
       return
-    } else if callers[index].held.count >= scenario.keeps
-      || (!callers[index].held.isEmpty && chance.happens(percent: 30))
-    {
+    } else if scenario.releasesNext(having: callers[index].held.count, using: &chance) {
       let victim = Int.random(in: callers[index].held.indices, using: &chance)
-      work = .release(callers[index].held.remove(at: victim))
+      let hold = callers[index].held.remove(at: victim)
+      holders.remove(hold.addresses)
+      work = .release(hold.number)
     } else {
-      work = .acquire(
-        AttachmentKey(
-          node: "n\(node)", container: "c\(index)-\(callers[index].left)", interface: "eth0"))
+      work = .acquire(callers[index].left)
     }
     if callers[index].suspect == nil { callers[index].left -= 1 }
     callers[index].work = (work, now)
     lastNumber += 1
     let body: Wish.Body =
       switch work {
-      case .acquire(let key): .acquire(AcquireRequest(attachment: key))
-      case .release(let key): .release([key])
+      case .acquire(let number): .acquire(AcquireRequest(attachment: attachment(index, number)))
+      case .release(let number): .release([attachment(index, number)])
       }
     processes[node].callers[lastNumber] = index
     processes[node].planner.enqueue(
       Wish(
         ticket: lastNumber, body: body,
         deadline: Deadline(nanoseconds: now + scenario.patience), enqueuedAt: now))
-    if processes[node].pending == nil { turn(node) }
+    if processes[node].pending == nil, !processes[node].isTurnDue { turn(node) }
+  }
+
+  /// The name of a caller's attachment.
+  func attachment(_ caller: Int, _ number: Int) -> AttachmentKey {
+    AttachmentKey(
+      node: "n\(callers[caller].node)", container: "c\(caller)-\(number)", interface: "eth0")
   }
 
   /// Asks a planner what to do, and does it.
   func turn(_ node: Int) {
     let now = clock.nanoseconds
     processes[node].wake += 1
+    processes[node].isTurnDue = false
     while true {
       let step = processes[node].planner.next()
       deliver(node)
@@ -76,21 +87,39 @@ extension Simulation {
     }
   }
 
-  func take(_ answer: Answer, to request: Request) {
-    let node = request.node
-    guard processes[node].life == request.life, processes[node].pending == request.number else {
-      return
-    }
+  func take(_ answer: Answer, to number: UInt64, of node: Int, life: Int) {
+    guard processes[node].life == life, processes[node].pending == number else { return }
     processes[node].pending = nil
-    switch (answer, request.body) {
-    case (.read(let entries), .read(_, let consistency)):
+    switch answer {
+    case .read(let entries, let consistency):
       processes[node].planner.learn(entries, consistency: consistency)
-    case (.readFailed(let error), _): processes[node].planner.readFailed(error)
-    case (.commit(let outcome), _): processes[node].planner.ended(outcome)
-    case (.read, .commit): preconditionFailure("a commit is not answered by a read")
+    case .readFailed(let error): processes[node].planner.readFailed(error)
+    case .commit(let outcome): processes[node].planner.ended(outcome)
     }
     deliver(node)
-    turn(node)
+    // As the production loop lets callers in who come again at once.
+    processes[node].wake += 1
+    processes[node].isTurnDue = true
+    agenda.add(
+      .turn(node: node, life: life, wake: processes[node].wake), at: clock.nanoseconds)
+  }
+
+  /// The answer to what a node waits for did not come in time, or a later one is awaited by now.
+  func timeOut(_ node: Int) {
+    processes[node].timeout = .max
+    guard let number = processes[node].pending else { return }
+    let (moment, isRead) = processes[node].pendingUntil
+    guard moment <= clock.nanoseconds else { return expectTimeout(of: node, at: moment) }
+    let silence = "no answer in time"
+    take(
+      isRead ? .readFailed(StoreError(.unavailable, silence)) : .commit(.unknown(silence)),
+      to: number, of: node, life: processes[node].life)
+  }
+
+  func expectTimeout(of node: Int, at moment: UInt64) {
+    guard moment < processes[node].timeout else { return }
+    processes[node].timeout = moment
+    agenda.add(.timeout(node: node), at: moment)
   }
 
   private func deliver(_ node: Int) {
@@ -106,44 +135,60 @@ extension Simulation {
     let now = clock.nanoseconds
     callers[index].work = nil
     switch (work, result) {
-    case (.acquire(let key), .success(.acquired(let acquired))):
-      callers[index].held.append(key)
-      history.append(
-        HistoryEvent(
-          .acquired(acquired.attachment.holdings.map(\.address)), key, called: called,
-          returned: now))
+    case (.acquire(let number), .success(.acquired(let acquired))):
+      let addresses = acquired.attachment.holdings.map(\.address)
+      callers[index].held.append(Caller.Hold(number: number, addresses: addresses))
+      for address in holders.insert(addresses) where report.duplicates.count < 100 {
+        report.duplicates.append("\(address) was handed out again, at \(now), though it is held")
+      }
+      remember(.acquired(addresses), index, number, called)
       succeed(called)
-    case (.release(let key), .success):
+    case (.release(let number), .success):
       callers[index].suspect = nil
-      history.append(HistoryEvent(.released, key, called: called, returned: now))
+      remember(.released, index, number, called)
       succeed(called)
     case (.acquire, .failure(.exhausted(let proof))):
       report.exhausted += 1
       if leases < capacity, lastFull.map({ $0 < called }) ?? true {
         report.lies.append("\(proof.figures), at \(now); \(leases) of \(capacity) were in use")
       }
-    case (.acquire(let key), _), (.release(let key), _): doubt(index, key, work, called)
+    case (.acquire(let number), _), (.release(let number), _): doubt(index, number, work, called)
     }
     report.note(2, now, UInt64(index), UInt64(report.succeeded), UInt64(report.exhausted))
-    agenda.add(.begin(caller: index), at: now + .random(in: 0..<1_000_000, using: &chance))
+    agenda.add(.begin(caller: index), at: now + pause())
+  }
+
+  private func remember(
+    _ kind: HistoryEvent.Kind, _ index: Int, _ number: Int, _ called: UInt64
+  ) {
+    guard scenario.keepsHistory else { return }
+    history.append(
+      HistoryEvent(
+        kind, attachment(index, number), called: called, returned: clock.nanoseconds))
   }
 
   private func succeed(_ called: UInt64) {
     report.succeeded += 1
     report.elapsed = clock.nanoseconds
     report.latencies.append(clock.nanoseconds - called)
+    if report.succeeded == callers.count * scenario.operations / 2 { report.fairness = fairness }
+  }
+
+  private var fairness: Double {
+    var done = [Double](repeating: 0, count: scenario.nodes)
+    for caller in callers { done[caller.node] += Double(scenario.operations - caller.left) }
+    let total = done.reduce(0, +)
+    let squares = done.reduce(0) { $0 + $1 * $1 }
+    return squares > 0 ? total * total / (squares * Double(done.count)) : 1
   }
 
   /// Nobody knows what became of it: the attachment is released before anything else.
   private func doubt(
-    _ index: Int, _ key: AttachmentKey, _ work: Caller.Work, _ called: UInt64
+    _ index: Int, _ number: Int, _ work: Caller.Work, _ called: UInt64
   ) {
     report.failed += 1
-    callers[index].suspect = key
-    if case .release = work {
-      history.append(
-        HistoryEvent(.released, key, called: called, returned: clock.nanoseconds))
-    }
+    callers[index].suspect = number
+    if case .release = work { remember(.released, index, number, called) }
   }
 
   func kill(_ node: Int) {
@@ -155,7 +200,7 @@ extension Simulation {
       guard let (work, called) = callers[index].work else { continue }
       callers[index].work = nil
       switch work {
-      case .acquire(let key), .release(let key): doubt(index, key, work, called)
+      case .acquire(let number), .release(let number): doubt(index, number, work, called)
       }
     }
     let life = processes[node].life + 1

@@ -11,8 +11,9 @@ extension Simulation {
       number: lastNumber, node: node, life: processes[node].life, body: body)
     processes[node].pending = request.number
     let deadline = processes[node].planner.deadline?.nanoseconds ?? now + scenario.patience
-    agenda.add(.answer(request, noAnswer(to: body)), at: max(deadline, now))
-    let arrival = now + hop()
+    processes[node].pendingUntil = (max(deadline, now), body.isRead)
+    expectTimeout(of: node, at: max(deadline, now))
+    let arrival = now + work(on: body) + hop()
     let roll = Int.random(in: 0..<100, using: &chance)
     let faults = scenario.faults
     guard case .commit = body else {
@@ -48,11 +49,13 @@ extension Simulation {
   func arrive(_ request: Request) {
     let now = clock.nanoseconds
     switch request.body {
-    case .read(let keys, _):
-      report.reads += 1
+    case .read(let keys, let consistency):
       // A leader that pauses answers nothing; what is read is what it holds when it goes on.
       guard now >= pausedUntil else { return agenda.add(.arrive(request), at: pausedUntil) }
-      answer(request, .read(store.readNow(keys)))
+      report.reads += 1
+      report.busy += scenario.service.perRead
+      readsUntil = max(readsUntil, now) + scenario.service.perRead
+      answer(request, .read(store.found(keys), consistency), at: readsUntil)
     case .commit where request.fate == .refused:
       answer(request, .commit(.unavailable("turned away")))
     case .commit:
@@ -70,7 +73,7 @@ extension Simulation {
     waiting.removeFirst(served.count)
     for request in served {
       guard case .commit(let commit) = request.body else { continue }
-      let outcome = store.commitNow(commit.operations, cursors: commit.cursors)
+      let outcome = store.outcome(of: commit.operations)
       count(outcome, commit)
       report.note(4, now, UInt64(request.node), request.number, outcome.code)
       if request.fate == .cut { cut(request, at: now) } else { answer(request, .commit(outcome)) }
@@ -83,10 +86,14 @@ extension Simulation {
     isRoundDue = true
     // What waits now is in this round; what comes later, in the next.
     roundSize = waiting.count
+    let service = scenario.service
+    let operations = waiting.reduce(0) { $0 + $1.body.operations }
     let length =
-      scenario.service.round.randomElement(using: &chance)!
-      + UInt64(roundSize) * scenario.service.perCommit
-    agenda.add(.round, at: clock.nanoseconds + length)
+      service.round.randomElement(using: &chance)!
+      + UInt64(roundSize) * service.perCommit.randomElement(using: &chance)!
+      + UInt64(operations) * service.perOperation
+    report.busy += length
+    agenda.add(.round, at: max(clock.nanoseconds, readsUntil) + length)
   }
 
   private func count(_ outcome: CommitOutcome, _ commit: Commit) {
@@ -106,24 +113,43 @@ extension Simulation {
     if leases == capacity { lastFull = clock.nanoseconds }
   }
 
-  private func answer(_ request: Request, _ answer: Answer) {
+  private func answer(_ request: Request, _ answer: Answer, at moment: UInt64? = nil) {
     guard request.fate != .silent else { return }
-    agenda.add(.answer(request, answer), at: clock.nanoseconds + hop())
+    agenda.add(.answer(request, answer), at: (moment ?? clock.nanoseconds) + hop())
   }
 
   private func cut(_ request: Request, at moment: UInt64) {
     agenda.add(.answer(request, .commit(.unknown("the connection was cut"))), at: moment + hop())
   }
 
-  private func noAnswer(to body: Request.Body) -> Answer {
-    switch body {
-    case .read: .readFailed(StoreError(.unavailable, "no answer in time"))
-    case .commit: .commit(.unknown("no answer in time"))
-    }
+  /// What a client works on a request before it is sent.
+  private func work(on body: Request.Body) -> UInt64 {
+    guard case .commit(let commit) = body else { return 0 }
+    return scenario.service.client.randomElement(using: &chance)! * UInt64(commit.wishes)
   }
 
   private func hop() -> UInt64 {
     scenario.service.hop.randomElement(using: &chance)!
+  }
+}
+
+extension Simulation.Request.Body {
+  fileprivate var isRead: Bool {
+    if case .read = self { true } else { false }
+  }
+
+  /// Operations of a commit.
+  fileprivate var operations: Int {
+    if case .commit(let commit) = self { commit.operations.count } else { 0 }
+  }
+}
+
+extension Commit {
+  /// How many wishes it carries: each makes or deletes one attachment.
+  fileprivate var wishes: Int {
+    operations.count {
+      if case .attachment = $0.key { true } else { false }
+    }
   }
 }
 

@@ -3,12 +3,13 @@ public import IPAM
 // A whole cluster in one thread: the planner of every node, one server, a network between them that
 // loses things, and callers that do what a runtime does. All is one agenda of events.
 //
-//   caller ──▶ planner.next() ──read, commit──▶ hop ──▶ leader's round ──▶ MemoryStore
+//   caller ──▶ planner.next() ──read, commit──▶ hop ──▶ leader's round ──▶ store
 //     ▲             ▲  └──wait──▶ (later)                                      │
 //     └──outcome────┴──────────── hop, unless it is cut, silent, late ◀────────┘
 //
 // The decisions are the production planner's; the store's meaning is MemoryStore's; only time, chance
-// and the loop around them are the simulation's.
+// and the loop around them are the simulation's. What it keeps grows with nodes, callers and what they
+// hold, not with what has happened, apart from 8 bytes for each latency and, if wanted, the history.
 
 /// A simulated cluster; one seed decides all that happens in it.
 public final class Simulation {
@@ -18,13 +19,14 @@ public final class Simulation {
     case arrive(Request)
     case round
     case answer(Request, Answer)
+    case timeout(node: Int)
     case kill(node: Int)
     case restart(node: Int)
     case pause(UInt64)
   }
 
   enum Answer {
-    case read([StoreKey: StoreEntry])
+    case read([StoreKey: StoreEntry], Consistency)
     case readFailed(StoreError)
     case commit(CommitOutcome)
   }
@@ -49,13 +51,18 @@ public final class Simulation {
     /// The latest wait; earlier ones do not count.
     var wake = 0
     var isDown = false
+    /// Its next turn is an event of this moment: callers who come again at once are let in first.
+    var isTurnDue = false
     /// The request whose answer it waits for.
     var pending: UInt64?
+    /// When it stops waiting for that, and whether it was a read.
+    var pendingUntil: (moment: UInt64, isRead: Bool) = (0, false)
+    /// When its earliest timeout is due. There is one for a node, not one for each request.
+    var timeout = UInt64.max
     var callers: [UInt64: Int] = [:]
   }
 
-  /// The store; what it holds can be audited when the run is over.
-  public let store = MemoryStore()
+  let store: any SimulatedStore
   let scenario: Scenario
   let clock = VirtualClock()
   var chance: Chance
@@ -64,11 +71,14 @@ public final class Simulation {
   var callers: [Caller]
   var report = SimulationReport()
   var history: [HistoryEvent] = []
+  var holders = Holders()
   /// What waits for the leader's next round.
   var waiting: [Request] = []
   var isRoundDue = false
   /// How many of them the round under way carries.
   var roundSize = 0
+  /// Until when reads keep the server from its next round.
+  var readsUntil: UInt64 = 0
   var pausedUntil: UInt64 = 0
   var lastNumber: UInt64 = 0
   var leases = 0
@@ -83,8 +93,12 @@ public final class Simulation {
   ///   - scenario: What it is.
   ///   - capacity: How many acquisitions its network can serve at once.
   ///   - seed: What decides all chance.
-  public init(_ scenario: Scenario, capacity: Int, seed: UInt64) {
+  ///   - store: Empty; what it holds can be audited when the run is over.
+  public init(
+    _ scenario: Scenario, capacity: Int, seed: UInt64, store: any SimulatedStore = MemoryStore()
+  ) {
     self.scenario = scenario
+    self.store = store
     self.capacity = capacity
     chance = Chance(seed: seed)
     callers = (0..<scenario.nodes * scenario.callers).map {
@@ -92,7 +106,7 @@ public final class Simulation {
     }
     for node in 0..<scenario.nodes { processes.append(Process(planner: planner(of: node))) }
     for caller in callers.indices {
-      agenda.add(.begin(caller: caller), at: .random(in: 0..<1_000_000, using: &chance))
+      agenda.add(.begin(caller: caller), at: pause())
     }
     for _ in 0..<scenario.faults.kills {
       let node = Int.random(in: 0..<scenario.nodes, using: &chance)
@@ -102,6 +116,11 @@ public final class Simulation {
       let length = UInt64.random(in: 0..<3_000_000_000, using: &chance)
       agenda.add(.pause(length), at: .random(in: 0..<scenario.faultPeriod, using: &chance))
     }
+  }
+
+  /// How long a caller pauses.
+  func pause() -> UInt64 {
+    scenario.pause == 0 ? 0 : .random(in: 0..<scenario.pause, using: &chance)
   }
 
   func planner(of node: Int) -> Planner {
@@ -117,18 +136,55 @@ public final class Simulation {
 
   /// Runs until nothing is left to happen.
   ///
-  /// - Returns: What came of it, and what the callers saw.
+  /// - Parameter progress: Called with each percent of the operations that is done.
+  /// - Returns: What came of it, and what the callers saw if the scenario keeps it.
   /// - Complexity: O(log n) for each event in the events that are due, beside the planner's own work.
-  public func run() -> (report: SimulationReport, history: [HistoryEvent]) {
+  public func run(
+    progress: (Int) -> Void = { _ in }
+  ) -> (report: SimulationReport, history: [HistoryEvent]) {
+    var percent = 0
     while let (moment, event) = agenda.takeFirst() {
       clock.move(to: moment)
       perform(event)
+      let done = report.succeeded * 100 / (callers.count * scenario.operations)
+      if done > percent {
+        percent = done
+        progress(percent)
+      }
     }
     return (report, history)
   }
 
+  /// The most events that were to happen at one moment of the run.
+  public var mostEvents: Int { agenda.most }
+
   /// The attachments that callers were told they hold.
-  public var held: Set<AttachmentKey> { Set(callers.flatMap(\.held)) }
+  public var held: Set<AttachmentKey> {
+    var held: Set<AttachmentKey> = []
+    for index in callers.indices {
+      for hold in callers[index].held { held.insert(attachment(index, hold.number)) }
+    }
+    return held
+  }
+
+  /// What is wrong between the addresses that callers were told they hold and the store's leases, if
+  /// no operation ended in doubt; empty if nothing is.
+  ///
+  /// - Complexity: O(n) in what is held.
+  public func findings(in store: CompactStore) -> [String] {
+    var findings: [String] = []
+    var told = 0
+    for caller in callers {
+      for address in caller.held.flatMap(\.addresses) {
+        told += 1
+        if !store.isLeased(address) { findings.append("\(address) is held and has no lease") }
+      }
+    }
+    if store.leaseCount > told {
+      findings.append("\(store.leaseCount - told) leases leaked: nobody was told of them")
+    }
+    return findings
+  }
 
   private func perform(_ event: Event) {
     let now = clock.nanoseconds
@@ -139,7 +195,9 @@ public final class Simulation {
       turn(node)
     case .arrive(let request): arrive(request)
     case .round: leaderRound()
-    case .answer(let request, let answer): take(answer, to: request)
+    case .answer(let request, let answer):
+      take(answer, to: request.number, of: request.node, life: request.life)
+    case .timeout(let node): timeOut(node)
     case .kill(let node): kill(node)
     case .restart(let node):
       processes[node].isDown = false

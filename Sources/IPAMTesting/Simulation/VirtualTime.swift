@@ -55,10 +55,13 @@ struct Chance: RandomNumberGenerator, Sendable {
 struct Agenda<Event> {
   private var heap: [(moment: UInt64, order: UInt64, event: Event)] = []
   private var made: UInt64 = 0
+  /// The most that it ever held.
+  private(set) var most = 0
 
   mutating func add(_ event: Event, at moment: UInt64) {
     made += 1
     heap.append((moment, made, event))
+    most = max(most, heap.count)
     var child = heap.count - 1
     while child > 0, isEarlier(child, (child - 1) / 2) {
       heap.swapAt(child, (child - 1) / 2)

@@ -1,0 +1,123 @@
+// What a simulation takes from a real server, and how: no time in it is a constant of the code.
+//
+//   read, one connection        half of each sample is the way to the server or back
+//   write, one connection       without the way, and without what the commit itself costs under load,
+//                               a sample is what a round of the leader takes (log, disk, quorum)
+//   write, 64 connections       the time between commits, in windows of 50 ms: what one more commit
+//                               of a round costs, for 1, 3 and 63 operations; the slope is the price of
+//                               an operation
+//   allocator over memory       what a client works on a wish before its commit is sent
+
+import Foundation
+import IPAMTesting
+
+/// Measurements of one server, as a file keeps them; times are nanoseconds.
+struct Calibration: Codable, Equatable {
+  /// Commits of one size.
+  struct Write: Codable, Equatable {
+    let operations: Int
+    /// One connection.
+    let latencies: [UInt64]
+    /// The time between two commits of all connections together, by windows of 50 ms.
+    let between: [UInt64]
+    let perSecond: Double
+  }
+
+  /// The server, and when it was measured.
+  let server: String
+  let date: String
+  /// One connection.
+  let reads: [UInt64]
+  /// Of all connections together.
+  let readsPerSecond: Double
+  /// By operations, fewest first: 1 (the plain commit rate), 3 (one lease), 63 (31 leases).
+  let writes: [Write]
+  let planning: [UInt64]
+  /// What the simulation is held against.
+  let realities: [Reality]
+
+  /// Connections that load the server.
+  static let connections = 64
+
+  /// The rate of plain commits on own keys, a second.
+  var commitRate: Double { writes.first?.perSecond ?? 0 }
+
+  /// Reads a file that ``encoded()`` wrote.
+  init(contentsOf path: String) throws {
+    do {
+      let data = try Data(contentsOf: URL(fileURLWithPath: path))
+      self = try JSONDecoder().decode(Calibration.self, from: data)
+    } catch {
+      throw BenchmarkError("--calibration \(path): \(error); write one with --save-calibration")
+    }
+    try check()
+  }
+
+  init(
+    server: String, date: String, reads: [UInt64], readsPerSecond: Double, writes: [Write],
+    planning: [UInt64], realities: [Reality]
+  ) throws {
+    self.server = server
+    self.date = date
+    self.reads = reads
+    self.readsPerSecond = readsPerSecond
+    self.writes = writes
+    self.planning = planning
+    self.realities = realities
+    try check()
+  }
+
+  private func check() throws {
+    guard writes.count >= 2, !reads.isEmpty, !planning.isEmpty, readsPerSecond > 0,
+      writes.allSatisfy({ !$0.latencies.isEmpty && !$0.between.isEmpty && $0.perSecond > 0 }),
+      zip(writes, writes.dropFirst()).allSatisfy({ $0.operations < $1.operations })
+    else {
+      throw BenchmarkError(
+        "the calibration lacks samples: reads, planning and at least two sizes of writes, smallest "
+          + "first, each with latencies and rates; measure longer (--seconds) or anew")
+    }
+  }
+
+  func encoded() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    return try encoder.encode(self)
+  }
+
+  /// The measurements as the simulation draws from them.
+  var service: Scenario.Service {
+    let lease = writes[1]
+    let largest = writes[writes.count - 1]
+    let perOperation = max(
+      0,
+      (1e9 / largest.perSecond - 1e9 / lease.perSecond)
+        / Double(max(1, largest.operations - lease.operations)))
+    let way = Self.median(reads)
+    // Of the time between commits under load, a part is the round's that they share: in a closed
+    // loop half of the connections wait while the other half is served.
+    let unloaded = Self.median(lease.latencies)
+    let inRound = Double(Self.connections) / 2
+    let round = max(0, unloaded - way - 1e9 / lease.perSecond) / (1 - 1 / inRound)
+    let commit = 1e9 / lease.perSecond - round / inRound
+    let operations = Double(lease.operations) * perOperation
+    return Scenario.Service(
+      hop: reads.map { $0 / 2 },
+      round: lease.latencies.map { Self.positive(Double($0) - way - commit) },
+      perCommit: lease.between.map { Self.positive(Double($0) - round / inRound - operations) },
+      perOperation: Self.positive(perOperation),
+      perRead: Self.positive(1e9 / readsPerSecond), client: planning)
+  }
+
+  /// As many samples as a calibration keeps of a distribution, its largest among them.
+  static func quantiles(_ samples: [UInt64], _ count: Int = 1_000) -> [UInt64] {
+    let sorted = samples.sorted()
+    guard sorted.count > count else { return sorted }
+    return (1...count).map { sorted[sorted.count * $0 / count - 1] }
+  }
+
+  static func median(_ samples: [UInt64]) -> Double {
+    Double(samples.sorted()[samples.count / 2])
+  }
+
+  private static func positive(_ nanoseconds: Double) -> UInt64 { UInt64(max(0, nanoseconds)) }
+}
