@@ -6,8 +6,8 @@ public struct Scenario: Sendable {
   public struct Service: Sendable {
     /// From a client to the server or back, in nanoseconds; never empty.
     public var hop: [UInt64]
-    /// What one round of the leader takes (its log on disk and on a quorum), in nanoseconds, however
-    /// many commits it carries; never empty.
+    /// What one round of the leader takes (its log on disk and on a quorum) before its commits happen,
+    /// in nanoseconds, however many it carries; never empty.
     public var round: [UInt64]
     /// What each commit of a round adds, in nanoseconds; drawn once for a round, because what slows
     /// a server down slows down all that it does at the time. Never empty.

@@ -1,7 +1,7 @@
 import IPAM
 
 // The server and the network. Commits that arrive while a round is under way share the next one, as a
-// Raft leader writes all that is waiting with one flush; within a round they apply in order.
+// Raft leader writes all that is waiting with one flush; then they happen one after the other.
 
 extension Simulation {
   func send(_ body: Request.Body, from node: Int) {
@@ -60,40 +60,44 @@ extension Simulation {
       answer(request, .commit(.unavailable("turned away")))
     case .commit:
       waiting.append(request)
-      scheduleRound()
+      beginRound()
     }
   }
 
-  func leaderRound() {
+  /// The next commit of the round that is under way; it happens and is answered at once, those after
+  /// it in their turn.
+  func leaderCommit() {
     let now = clock.nanoseconds
-    guard now >= pausedUntil else { return agenda.add(.round, at: pausedUntil) }
-    isRoundDue = false
-    report.rounds += 1
-    let served = waiting.prefix(roundSize)
-    waiting.removeFirst(served.count)
-    for request in served {
-      guard case .commit(let commit) = request.body else { continue }
+    guard now >= pausedUntil else { return agenda.add(.commit, at: pausedUntil) }
+    let request = round.removeLast()
+    if case .commit(let commit) = request.body {
       let outcome = store.outcome(of: commit.operations)
       count(outcome, commit)
       report.note(4, now, UInt64(request.node), request.number, outcome.code)
       if request.fate == .cut { cut(request, at: now) } else { answer(request, .commit(outcome)) }
     }
-    scheduleRound()
+    if round.isEmpty { beginRound() } else { proceed(after: 0) }
   }
 
-  private func scheduleRound() {
-    guard !isRoundDue, !waiting.isEmpty else { return }
-    isRoundDue = true
-    // What waits now is in this round; what comes later, in the next.
-    roundSize = waiting.count
-    let service = scenario.service
-    let operations = waiting.reduce(0) { $0 + $1.body.operations }
-    let length =
-      service.round.randomElement(using: &chance)!
-      + UInt64(roundSize) * service.perCommit.randomElement(using: &chance)!
-      + UInt64(operations) * service.perOperation
+  /// Commits that a round takes: Consul's Raft gathers no more of them for one write to the log
+  /// (`MaxAppendEntries` of hashicorp/raft).
+  private static let roundLimit = 64
+
+  private func beginRound() {
+    guard round.isEmpty, !waiting.isEmpty else { return }
+    report.rounds += 1
+    // What waits now is in this round, first come first; what comes later, in the next.
+    round = waiting.prefix(Self.roundLimit).reversed()
+    waiting.removeFirst(round.count)
+    costOfCommit = scenario.service.perCommit.randomElement(using: &chance)!
+    proceed(after: scenario.service.round.randomElement(using: &chance)!)
+  }
+
+  private func proceed(after delay: UInt64) {
+    let operations = UInt64(round.last?.body.operations ?? 0)
+    let length = delay + costOfCommit + operations * scenario.service.perOperation
     report.busy += length
-    agenda.add(.round, at: max(clock.nanoseconds, readsUntil) + length)
+    agenda.add(.commit, at: max(clock.nanoseconds, readsUntil) + length)
   }
 
   private func count(_ outcome: CommitOutcome, _ commit: Commit) {

@@ -17,7 +17,7 @@ public final class Simulation {
     case begin(caller: Int)
     case turn(node: Int, life: Int, wake: Int)
     case arrive(Request)
-    case round
+    case commit
     case answer(Request, Answer)
     case timeout(node: Int)
     case kill(node: Int)
@@ -74,9 +74,10 @@ public final class Simulation {
   var holders = Holders()
   /// What waits for the leader's next round.
   var waiting: [Request] = []
-  var isRoundDue = false
-  /// How many of them the round under way carries.
-  var roundSize = 0
+  /// What is left of the round under way, the last one first.
+  var round: [Request] = []
+  /// What each commit of that round takes, its operations aside.
+  var costOfCommit: UInt64 = 0
   /// Until when reads keep the server from its next round.
   var readsUntil: UInt64 = 0
   var pausedUntil: UInt64 = 0
@@ -194,7 +195,7 @@ public final class Simulation {
       guard processes[node].life == life, processes[node].wake == wake else { return }
       turn(node)
     case .arrive(let request): arrive(request)
-    case .round: leaderRound()
+    case .commit: leaderCommit()
     case .answer(let request, let answer):
       take(answer, to: request.number, of: request.node, life: request.life)
     case .timeout(let node): timeOut(node)
