@@ -52,7 +52,7 @@ bench-check: ## The figures that must hold, as counts and as ratios within one r
 bench-update: ## Rewrite the thresholds from what is measured now
 	@scripts/bench update
 
-bench-contention: ## Contention on a real Consul, against what the server can do (three minutes)
+bench-contention: ## Contention on a real Consul, against what the server can do (eight minutes)
 	@scripts/bench contention
 
 bench-compare: ## The figures of this tree beside those of BASE=revision

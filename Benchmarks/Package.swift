@@ -34,20 +34,24 @@ let package = Package(
       dependencies: ["Workloads", .product(name: "Benchmark", package: "benchmark")],
       path: "AllocatorBenchmarks",
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
+    .target(name: "Figures", path: "Figures"),
+    .testTarget(name: "FiguresTests", dependencies: ["Figures"], path: "Tests/FiguresTests"),
     .executableTarget(
       name: "contention-benchmark",
       dependencies: [
+        "Figures",
         .product(name: "AddressSpace", package: "cni-ipam-consul"),
         .product(name: "BitmapAllocator", package: "cni-ipam-consul"),
         .product(name: "IPAM", package: "cni-ipam-consul"),
         .product(name: "ConsulBackend", package: "cni-ipam-consul"),
         .product(name: "IPAMTesting", package: "cni-ipam-consul"),
+        .product(name: "DiskBackend", package: "cni-ipam-consul"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
       path: "contention-benchmark"),
     .executableTarget(
-      name: "ratio-check", dependencies: ["Workloads", "CHeap"], path: "ratio-check"),
+      name: "ratio-check", dependencies: ["Figures", "Workloads", "CHeap"], path: "ratio-check"),
   ]
 )
 

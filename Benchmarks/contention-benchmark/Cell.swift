@@ -1,209 +1,179 @@
-// One measurement: a server that is new, writers of one kind and number, and what came of it, with the
-// server's own counts and a full audit.
+// One measurement, described: who writes what, how many, on what ground. A worker process is told its
+// part of it by the same description.
+//
+//   processes ⊇ nodes ⊇ writers:  writer w is of node w mod nodes, node n lives in process n mod processes
 
 import AddressSpace
-import ConsulBackend
-import Foundation
-import Histogram
 import IPAM
 
-struct CellResult: Codable {
-  let cell: String
-  let writers: Int
-  let operations: Int
-  let perSecond: Double
-  let entriesPerOperation: Double
-  /// Lost races as the writers saw them; unknown where an allocator hides them.
-  let conflictsPerOperation: Double?
-  let p50: Double
-  let p90: Double
-  let p99: Double
-  let p999: Double
-  let longest: Double
-  /// Jain's index over the writers: 1 if all did the same.
-  let fairness: Double
-  let least: Int
-  let most: Int
-  let serverProcessor: Double
-  let raftBytes: Int
-  /// What the audit found wrong, duplicates and leaks among it; must be empty.
-  let findings: [String]
+/// What writers do.
+enum Work: String, Codable, Sendable, CaseIterable {
+  /// Leases, by the allocator: bit, lease and attachment in one commit.
+  case leases
+  /// Bits without leases, by the bulk allocator, one at a time.
+  case bits
+  /// A conditional write of a key of one's own: the server's commit rate.
+  case plain
+  /// All read, change and write one key, again at once after a lost race.
+  case readModifyWrite
+  /// A key for each address, the lowest free one found by listing them.
+  case keyScan
+  /// The same under a session's lock, as the ancestor does, without its sleeps.
+  case lockScan
+  /// Appends of 8 KiB to a file, each followed by fdatasync: the disk.
+  case fdatasync
 
-  init(
-    _ cell: String, _ tallies: [Tally], seconds: Double, entries: Int, used: ServerUse,
-    findings: [String]
-  ) {
-    var sum = Tally()
-    for tally in tallies { sum.add(tally) }
-    let operations = tallies.map { Double($0.operations) }
-    let squares = operations.reduce(0) { $0 + $1 * $1 }
-    func milliseconds(_ percentile: Double) -> Double {
-      Double(sum.latencies.valueAtPercentile(percentile)) / 1_000
+  var isBaseline: Bool { self != .leases && self != .bits }
+}
+
+/// Where a network is kept.
+enum Ground: String, Codable, Sendable, CaseIterable {
+  /// One Consul server, data on disk.
+  case single
+  /// `consul agent -dev`: no disk.
+  case dev
+  /// Three Consul servers, data on disk.
+  case cluster
+  /// A Consul that runs already.
+  case address
+  /// A directory in host-local's format.
+  case disk
+  /// The reference store in memory.
+  case memory
+
+  var isConsul: Bool { self != .disk && self != .memory }
+}
+
+/// Which chunks writers meet on.
+enum Chunks: String, Codable, Sendable, CaseIterable {
+  /// The whole pool in one key.
+  case shared
+  /// A chunk for each node: names are chosen so that no two nodes begin in one.
+  case own
+  /// As in production: by the hash of the node's name.
+  case home
+}
+
+/// The operations of a writer.
+enum Mix: String, Codable, Sendable, CaseIterable {
+  /// Acquisitions only; what is acquired is kept.
+  case acquire
+  /// An acquisition and its release in turn, two operations.
+  case churn
+  /// Acquisitions of addresses asked for by name.
+  case given
+  /// Releases of what was acquired before the clock began.
+  case release
+}
+
+/// One measurement.
+struct Cell: Codable, Hashable, Sendable {
+  var work = Work.leases
+  var ground = Ground.single
+  var writers = 1
+  var nodes = 1
+  var processes = 1
+  var chunks = Chunks.home
+  /// Whether the writers of a node share commits.
+  var groupCommit = true
+  var pool = "10.64.0.0/16"
+  /// Percent of the pool that is taken before the clock begins, spread evenly.
+  var fill = 0
+  var mix = Mix.acquire
+  /// Bytes of a plain write's value; nil for a chunk as the allocator writes it.
+  var valueSize: Int?
+  /// Connections that wait for changes of the keys.
+  var watchers = 0
+  var seconds = 4.0
+  /// Operations of each writer after which it stops; nil for no such limit.
+  var operations: Int?
+  /// Addresses of one operation, without leases.
+  var bulk = 1
+  /// Writers go on until the pool refuses one more, however long that takes.
+  var untilFull = false
+
+  /// What is different from the standard, in a few words: a row's and a curve's name.
+  var name: String {
+    var parts: [String] = []
+    switch work {
+    case .leases: parts.append(untilFull ? "fill to the last" : "leases")
+    case .bits: parts.append(bulk > 1 ? "\(bulk) bits at once" : "bits only")
+    case .plain: parts.append("plain writes")
+    case .readModifyWrite: parts.append("read-modify-write")
+    case .keyScan: parts.append("key scan")
+    case .lockScan: parts.append("lock and scan")
+    case .fdatasync: parts.append("fdatasync")
     }
-    self.cell = cell
-    writers = tallies.count
-    self.operations = sum.operations
-    perSecond = Double(sum.operations) / seconds
-    entriesPerOperation = Double(entries) / Double(max(1, sum.operations))
-    conflictsPerOperation =
-      cell == Work.readModifyWrite.rawValue
-      ? Double(sum.conflicts) / Double(max(1, sum.operations)) : nil
-    (p50, p90) = (milliseconds(50), milliseconds(90))
-    (p99, p999) = (milliseconds(99), milliseconds(99.9))
-    longest = Double(sum.latencies.max) / 1_000
-    let total = operations.reduce(0, +)
-    fairness = squares > 0 ? total * total / (squares * Double(operations.count)) : 0
-    least = Int(operations.min() ?? 0)
-    most = Int(operations.max() ?? 0)
-    serverProcessor = used.processorSeconds
-    raftBytes = used.raftBytes
-    self.findings = findings
-  }
-}
-
-/// What the server used while the writers wrote.
-struct ServerUse {
-  let processorSeconds: Double
-  let raftBytes: Int
-
-  init(_ server: ConsulServer, since before: Double) {
-    processorSeconds = server.processorSeconds - before
-    raftBytes = server.raftBytes
-  }
-}
-
-struct Bench {
-  let consul: String
-  let seconds: Double
-
-  /// Writers as tasks of this process.
-  func tasks(_ work: Work, _ count: Int) async throws -> CellResult {
-    let server = try await ConsulServer(binary: consul)
-    defer { server.end() }
-    let writers = Writers(address: server.address, subnet: "10.64.0.0/16", seconds: seconds)
-    let (before, processor) = (try server.lastLogIndex() ?? 0, server.processorSeconds)
-    let ran = try await writers.run(work, count)
-    let entries = (try server.lastLogIndex() ?? 0) - before
-    let used = ServerUse(server, since: processor)
-    let told = (ran.tallies + [ran.warm]).flatMap(\.addresses)
-    return CellResult(
-      work.rawValue, ran.tallies, seconds: seconds, entries: entries, used: used,
-      findings: work == .leased ? try await audit(writers, told: told) : [])
+    if ground != .single { parts.append(ground.rawValue) }
+    if processes > 1 { parts.append(processes == writers ? "processes" : "\(processes) processes") }
+    if !work.isBaseline {
+      if nodes > 1, nodes != processes { parts.append("\(nodes) nodes") }
+      if chunks != .home { parts.append("\(chunks) chunk") }
+      if !groupCommit { parts.append("no group commit") }
+      if mix != .acquire { parts.append("\(mix)") }
+    }
+    if let length = pool.split(separator: "/").last, length != "16", !work.isBaseline {
+      parts.append("/\(length)")
+    }
+    if fill > 0 { parts.append("\(fill) % full") }
+    if let valueSize { parts.append("\(valueSize) B") }
+    if watchers > 0 { parts.append("\(watchers) watchers") }
+    return parts.joined(separator: ", ")
   }
 
-  /// Writers as processes, a node each, on one network. They begin at one moment; the first second
-  /// counts for the log, not for the rate: log entries are set against all operations.
-  func processes(_ count: Int) async throws -> CellResult {
-    let server = try await ConsulServer(binary: consul)
-    defer { server.end() }
-    let writers = Writers(address: server.address, subnet: "10.64.0.0/16", seconds: seconds)
-    // The network is there before they are.
-    let first = try await writers.run(.leased, 0)
-    let (before, processor) = (try server.lastLogIndex() ?? 0, server.processorSeconds)
-    let start = writers.surroundings.monotonic() + 2_000_000_000
-    let address = server.address
-    let reports = try await withThrowingTaskGroup(of: WorkerReport.self) { group in
-      for number in 0..<count {
-        group.addTask { try await worker(number, address, start: start) }
+  /// The first second of separate processes does not count: they begin by reading.
+  var warmUp: Double { processes > 1 && operations == nil && !untilFull ? 1 : 0 }
+
+  /// The chunk size that the definition says: the pool's own default unless all is to be in one key.
+  var chunkBits: Int? {
+    get throws {
+      guard chunks == .shared, !work.isBaseline else { return nil }
+      let prefix = try Prefix(parsing: pool)
+      let bits = prefix.address.family.bitWidth - prefix.length
+      guard bits <= 14 else {
+        throw BenchmarkError("--chunks shared: \(pool) does not fit in one key; a /18 does")
       }
-      return try await group.reduce(into: [WorkerReport]()) { $0.append($1) }
+      return max(bits, 6)
     }
-    let entries = (try server.lastLogIndex() ?? 0) - before
-    let used = ServerUse(server, since: processor)
-    let all = reports.reduce(0) { $0 + $1.addresses.count }
-    let measured = reports.reduce(0) { $0 + $1.operations }
-    let told =
-      try first.warm.addresses
-      + reports.flatMap(\.addresses).map { try IPAddress(parsing: $0) }
-    return CellResult(
-      "processes", reports.map(\.tally), seconds: seconds,
-      entries: Int((Double(entries) * Double(measured) / Double(max(1, all))).rounded(.up)),
-      used: used, findings: try await audit(writers, told: told))
   }
 
-  /// 100,000 addresses without leases: the commits that they cost.
-  func bulk() async throws -> (entries: Int, findings: [String]) {
-    let server = try await ConsulServer(binary: consul)
-    defer { server.end() }
-    let writers = Writers(address: server.address, subnet: "2001:db8::/64", seconds: seconds)
-    let allocator = BulkAllocator(
-      store: try writers.store("bulk"), networkName: "bulk",
-      definition: try writers.definition("bulk", kind: .bare), node: "node-0",
-      surroundings: writers.surroundings)
-    let before = try server.lastLogIndex() ?? 0
-    let deadline = writers.surroundings.deadline(inMilliseconds: 60_000)
-    let ranges = try await allocator.acquire(100_000, job: 1, deadline: deadline)
-    let entries = (try server.lastLogIndex() ?? 0) - before
-    let offsets = ranges.compactMap { OffsetRange(first: $0.first.value, last: $0.last.value) }
-    let different = IntervalSet(offsets).count
-    return (entries, different == 100_000 ? [] : ["\(different) addresses instead of 100,000"])
-  }
-
-  private func worker(
-    _ number: Int, _ address: String, start: UInt64
-  ) async throws -> WorkerReport {
-    let process = Process()
-    let output = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    process.arguments =
-      ["worker", "--consul-address", address, "--number", "\(number)"]
-      + ["--seconds", "\(seconds)", "--start", "\(start)"]
-    process.standardOutput = output
-    try process.run()
-    let data = try await Task.detached {
-      try output.fileHandleForReading.readToEnd() ?? Data()
-    }.value
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else { throw BenchmarkError("worker \(number) failed") }
-    return try JSONDecoder().decode(WorkerReport.self, from: data)
-  }
-
-  /// What is wrong: in the store, bits, leases and attachments against each other; and the leases
-  /// against the addresses that the writers were told, each of which must be told once.
-  private func audit(_ writers: Writers, told: [IPAddress]) async throws -> [String] {
-    let store = try writers.store("shared")
-    let deadline = writers.surroundings.deadline(inMilliseconds: 60_000)
-    let entries = try await store.read(
-      [.definition], consistency: .consistent, deadline: deadline)
-    guard case .definition(let ruling)? = entries[.definition]?.value else {
-      return ["no definition"]
+  /// The network that the cell works on.
+  var definition: NetworkDefinition {
+    get throws {
+      NetworkDefinition(
+        name: Cell.network, kind: work == .bits ? .bare : .leased,
+        rangeSets: try RangeSet.sets([[SubnetRange.Text(subnet: pool)]]), chunkBits: try chunkBits)
     }
-    var findings = try await Auditor(of: store, definition: ruling).findings(deadline: deadline)
-      .map { "\($0)" }
-    var leases: Set<IPAddress> = []
-    try await store.list(.leases, deadline: deadline) { key, _ in
-      if case .lease(let address) = key { leases.insert(address) }
-    }
-    let known = Set(told)
-    if known.count != told.count {
-      findings.append("\(told.count - known.count) addresses were given out twice")
-    }
-    for address in known.subtracting(leases).sorted() { findings.append("\(address) has no lease") }
-    for address in leases.subtracting(known).sorted() { findings.append("\(address) leaked") }
-    await store.shutdown()
-    return findings
-  }
-}
-
-/// What a worker process prints.
-struct WorkerReport: Codable {
-  /// All that it was told, from the start.
-  var addresses: [String]
-  /// The operations after the first second.
-  var operations: Int
-  /// Microseconds, and how often.
-  var latencies: [[UInt64]]
-
-  init(_ warm: Tally, _ tally: Tally) {
-    addresses = (warm.addresses + tally.addresses).map(\.description)
-    operations = tally.operations
-    latencies = tally.latencies.recordedValues().map { [$0.value, UInt64($0.count)] }
   }
 
-  var tally: Tally {
-    var tally = Tally()
-    tally.operations = operations
-    for pair in latencies { _ = tally.latencies.record(pair[0], count: UInt32(pair[1])) }
-    return tally
+  static let network = "contention"
+
+  /// What cannot be measured, said before anything starts.
+  func check() throws {
+    func refuse(_ isWrong: Bool, _ text: String) throws {
+      if isWrong { throw BenchmarkError(text) }
+    }
+    try refuse(!(1...256).contains(writers), "--writers \(writers): 1 to 256")
+    try refuse(nodes > writers, "--nodes \(nodes): every node needs a writer, there are \(writers)")
+    try refuse(
+      processes > nodes, "--processes \(processes): a node lives in one process, there are \(nodes)"
+    )
+    try refuse(!(0...100).contains(fill), "--fill \(fill): 0 to 100 percent")
+    try refuse(
+      chunks == .own && nodes != writers, "--chunks own: every writer must be a node of its own")
+    try refuse(ground == .memory && processes > 1, "memory is not shared between processes")
+    try refuse(
+      work == .bits && ground == .disk, "--bare: a directory keeps leases and nothing else")
+    try refuse(
+      work == .bits && mix != .acquire, "--bare: only --mix acquire, bits have no names to release")
+    try refuse(
+      work.isBaseline && work != .fdatasync && !ground.isConsul,
+      "the baseline \(work) is one of Consul's")
+    try refuse(
+      bulk < 1 || bulk > 1 && (work != .bits || writers > 1), "--bulk: one writer, with --bare")
+    try refuse(processes > 1 && work.isBaseline, "baselines are threads of one process")
+    try refuse(watchers > 0 && !ground.isConsul, "--watchers: only Consul has them")
+    try refuse((valueSize ?? 0) > 380_000, "--value-size: Consul takes up to 380,000 bytes")
+    _ = try definition
   }
 }

@@ -1,138 +1,120 @@
-// The table, and the figures that must hold.
+// Measures a plan, shows how far it is, and puts the results where they are wanted.
 
+import ArgumentParser
+import Figures
 import Foundation
 
 struct Report {
-  private(set) var cells: [CellResult] = []
-  var bulk: (entries: Int, findings: [String]) = (0, [])
+  private(set) var results: [CellResult] = []
+  var figures: [Figure] = []
 
-  mutating func add(_ cell: CellResult) { cells.append(cell) }
-
-  /// A figure that must hold.
-  private struct Figure {
-    let name: String
-    let value: Double
-    let bound: Double
-    let isMost: Bool
-    var holds: Bool { isMost ? value <= bound : value >= bound }
-  }
-
-  private func all(_ name: String, _ writers: Int) -> [CellResult] {
-    cells.filter { $0.cell == name && $0.writers == writers }
-  }
-
-  private func median(_ values: [Double]) -> Double {
-    values.isEmpty ? .nan : values.sorted()[values.count / 2]
-  }
-
-  /// The median ratio of cells measured in the same turn.
-  private func ratio(_ name: String, to base: String, _ writers: Int) -> Double {
-    median(zip(all(name, writers), all(base, writers)).map { $0.perSecond / $1.perSecond })
-  }
-
-  private var figures: [Figure] {
-    let leased = all("leased", 64)
-    let processes = all("processes", 16)
-    return [
-      Figure(
-        name: "1 caller, leased / plain", value: ratio("leased", to: "plain", 1), bound: 0.4,
-        isMost: false),
-      Figure(
-        name: "16 callers, leased / plain", value: ratio("leased", to: "plain", 16), bound: 1.5,
-        isMost: false),
-      Figure(
-        name: "64 callers, leased / plain", value: ratio("leased", to: "plain", 64), bound: 2,
-        isMost: false),
-      Figure(
-        name: "64 callers, leased / read-modify-write",
-        value: ratio("leased", to: "readModifyWrite", 64), bound: 50, isMost: false),
-      Figure(
-        name: "64 callers, log entries for a lease",
-        value: median(leased.map(\.entriesPerOperation)), bound: 1.0 / 15, isMost: true),
-      Figure(
-        name: "64 callers, fairness (Jain)", value: median(leased.map(\.fairness)), bound: 0.9,
-        isMost: false),
-      Figure(
-        name: "16 processes, leased / plain",
-        value: median(zip(processes, all("plain", 16)).map { $0.perSecond / $1.perSecond }),
-        bound: 0.6, isMost: false),
-      Figure(
-        name: "16 processes, wasted commits for a lease",
-        value: median(processes.map { $0.entriesPerOperation - 1 }), bound: 0.01, isMost: true),
-      Figure(
-        name: "log entries for 100,000 addresses in bulk", value: Double(bulk.entries), bound: 30,
-        isMost: true),
-      Figure(
-        name: "duplicates, leaks and other findings", value: Double(findings.count), bound: 0,
-        isMost: true),
-    ]
-  }
-
-  private var findings: [String] { cells.flatMap(\.findings) + bulk.findings }
-
-  var holds: Bool { figures.allSatisfy(\.holds) }
-
-  func showCells() {
-    let head = [
-      "cell", "writers", "ops/s", "entries/op", "conflicts/op", "p50 ms", "p90", "p99", "p99.9",
-      "max", "Jain",
-      "min", "max ops", "server s", "raft.db MB",
-    ]
-    let rows = cells.map { cell in
-      [
-        cell.cell, "\(cell.writers)", decimal(cell.perSecond, 0),
-        decimal(cell.entriesPerOperation, 3),
-        cell.conflictsPerOperation.map { decimal($0, 2) } ?? "-", decimal(cell.p50, 1),
-        decimal(cell.p90, 1),
-        decimal(cell.p99, 1), decimal(cell.p999, 1), decimal(cell.longest, 0),
-        decimal(cell.fairness, 2),
-        "\(cell.least)", "\(cell.most)", decimal(cell.serverProcessor, 1),
-        decimal(Double(cell.raftBytes) / 1e6, 1),
-      ]
+  /// Measures cell by cell, each with its turn; a line that is written over tells how far it is, on a
+  /// terminal only.
+  mutating func measure(_ plan: [(turn: Int, cell: Cell)], _ bench: Bench) async throws {
+    for (index, item) in plan.enumerated() {
+      Self.progress(index, of: plan.count, "\(item.cell.name), \(item.cell.writers) writers")
+      var result = try await bench.measure(item.cell, turn: item.turn)
+      result.ratioToPlain = plain(beside: result).map { result.perSecond / $0.perSecond }
+      results.append(result)
     }
-    printColumns([head] + rows)
+    Self.progress(plan.count, of: plan.count, nil)
   }
 
-  func show() {
-    showCells()
-    printColumns(
-      [["figure", "measured", "bound", "ok"]]
-        + figures.map { figure in
-          [
-            figure.name, decimal(figure.value, 3),
-            (figure.isMost ? "<= " : ">= ") + decimal(figure.bound, 3), figure.holds ? "yes" : "NO",
-          ]
-        })
+  /// The commit rate of the same turn, ground and number of writers.
+  private func plain(beside result: CellResult) -> CellResult? {
+    results.last {
+      $0.cell.work == .plain && $0.cell.valueSize == nil && $0.turn == result.turn
+        && $0.cell.ground == result.cell.ground && $0.cell.writers == result.cell.writers
+        && $0.perSecond > 0
+    }
+  }
+
+  private static func progress(_ done: Int, of all: Int, _ text: String?) {
+    guard isatty(STDERR_FILENO) == 1 else { return }
+    let width = 24
+    let filled = width * done / max(1, all)
+    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+    let line = text.map { "\(bar) \(done)/\(all)  \($0)" } ?? ""
+    FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+  }
+
+  /// All that is wrong, with the cell it was found in.
+  private var findings: [String] {
+    results.flatMap { result in
+      result.findings.map { "\(result.name), \(result.cell.writers) writers: \($0)" }
+    }
+  }
+
+  /// Prints, writes files, and fails if something does not hold.
+  func finish(_ output: OutputOptions, again: String) throws {
+    let rows = results.map(\.columns)
+    let head = rows.first?.map(\.name) ?? []
+    printColumns([head] + rows.map { $0.map { $0.value ?? "-" } }, leftAligned: [0])
+    if !figures.isEmpty { printTable(figures) }
+    if let path = output.json { try json().write(to: URL(fileURLWithPath: path)) }
+    if let path = output.csv {
+      let text = csv([head] + rows.map { $0.map { $0.value ?? "" } })
+      try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    }
+    if let folder = output.report { try page(in: folder) }
     for finding in findings.prefix(20) { print("FOUND: \(finding)") }
-    for figure in figures where !figure.holds {
-      print(
-        "FAILED: \(figure.name): \(decimal(figure.value, 3)), must be "
-          + "\(figure.isMost ? "at most" : "at least") \(decimal(figure.bound, 3)); again: make bench-contention"
-      )
-    }
+    if findings.count > 20 { print("and \(findings.count - 20) more") }
+    let missed = figures.filter { !$0.holds }
+    for figure in missed { print(figure.failure(again: again)) }
+    if !findings.isEmpty || !missed.isEmpty { throw ExitCode(1) }
   }
 
-  func encoded() throws -> Data {
+  private struct Document: Encodable {
+    struct Row: Encodable {
+      let name: String
+      let measured: Double?
+      let bound: String
+      let holds: Bool
+    }
+    let date: String
+    let processors: Int
+    let kernel: String
+    let command: String
+    let figures: [Row]
+    let results: [CellResult]
+  }
+
+  private func json() throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    return try encoder.encode(cells)
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    let kernel = try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8)
+    let rest = CommandLine.arguments.dropFirst()
+    return try encoder.encode(
+      Document(
+        date: ISO8601DateFormatter().string(from: Date()),
+        processors: ProcessInfo.processInfo.activeProcessorCount,
+        kernel: kernel?.trimmingCharacters(in: .whitespacesAndNewlines) ?? "unknown",
+        command: (["contention-benchmark"] + rest).joined(separator: " "),
+        figures: figures.map {
+          Document.Row(
+            name: $0.name, measured: $0.measured.isNaN ? nil : $0.measured, bound: $0.boundText,
+            holds: $0.holds)
+        }, results: results))
   }
 
-  private func decimal(_ number: Double, _ digits: Int) -> String {
-    String(format: "%.\(digits)f", number)
-  }
-
-  private func printColumns(_ rows: [[String]]) {
-    let widths = (0..<(rows.first?.count ?? 0)).map { column in
-      rows.map { $0[column].count }.max() ?? 0
+  /// The page is drawn by a script of its own from the same JSON.
+  private func page(in folder: String) throws {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let file = "\(folder)/results.json"
+    try json().write(to: URL(fileURLWithPath: file))
+    // The program stands in Benchmarks/.build of the repository that the script belongs to.
+    let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
+    let root = program.range(of: "/Benchmarks/.build/").map { String(program[..<$0.lowerBound]) }
+    let script = "\(root ?? ".")/scripts/bench-report"
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: script)
+    process.arguments = [file, "\(folder)/index.html"]
+    try process.run()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else {
+      throw BenchmarkError("\(script) failed; again: \(script) \(file) \(folder)/index.html")
     }
-    for row in rows {
-      let cells = row.enumerated().map { column, cell in
-        let gap = String(repeating: " ", count: widths[column] - cell.count)
-        return column == 0 ? cell + gap : gap + cell
-      }
-      print(cells.joined(separator: "  "))
-    }
-    print("")
   }
 }

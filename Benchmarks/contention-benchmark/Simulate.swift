@@ -33,7 +33,8 @@ struct Simulate: AsyncParsableCommand {
   @Option(help: "The binary logarithm of the addresses in a chunk (6…14); the default if left out.")
   var chunkBits: Int?
   @Option(help: "What decides all chance.") var seed: UInt64 = 1
-  @Option(help: "The Consul to start.") var consul = "consul"
+  @Option(help: "The Consul to start; else $CNI_IPAM_CONSUL, else consul.")
+  var consul = ProcessInfo.processInfo.environment["CNI_IPAM_CONSUL"] ?? "consul"
   @Option(help: "How long each step of the calibration measures, in seconds.") var seconds = 3.0
   @Option(help: "Measurements of an earlier run, instead of measuring now.") var calibration:
     String?

@@ -1,172 +1,231 @@
-// What writers do, until their time is over: an operation after the other, each timed, each counted.
+// What writers do until their time is over: an operation after the other, each timed, each written
+// down for the checks at the end.
 
 import AddressSpace
-import BitmapAllocator
-import ConsulBackend
-import Histogram
+import Foundation
 import IPAM
 import IPAMTesting
 
-/// What one writer did.
-struct Tally: Sendable {
-  var operations = 0
-  var conflicts = 0
-  /// What the writer was told that it holds.
-  var addresses: [IPAddress] = []
-  /// Microseconds.
-  var latencies = Histogram<UInt32>(highestTrackableValue: Tally.longest)
-  static let longest: UInt64 = 120_000_000
-
-  mutating func add(_ nanoseconds: UInt64) {
-    operations += 1
-    _ = latencies.record(min(nanoseconds / 1_000, Self.longest))
-  }
-
-  mutating func add(_ other: Tally) {
-    operations += other.operations
-    conflicts += other.conflicts
-    addresses += other.addresses
-    latencies.add(other.latencies)
-  }
-}
-
-/// What writers of one kind do together.
-enum Work: String, Sendable, CaseIterable {
-  /// One conditional write of a key of one's own: what the server can do.
-  case plain
-  /// Read, change and write one key that all share, again at once after a lost race.
-  case readModifyWrite
-  /// Leases of one process: the home chunk, and a commit for all who wait.
-  case leased
-}
-
-/// What all writers did, and the one who came first and is not counted.
-struct Ran: Sendable {
-  let tallies: [Tally]
-  let warm: Tally
-}
-
+/// The part of a cell's writers that one process runs.
 struct Writers: Sendable {
-  let address: String
-  let subnet: String
-  let seconds: Double
-  let surroundings = Surroundings.system
+  let cell: Cell
+  let place: Place
+  /// The number of the process.
+  let process: Int
+  /// The nodes' names.
+  let nodes: [String]
+  /// What all share where a network is kept in memory.
+  var memory: MemoryStore?
+  let clock = Surroundings.system
 
-  func store(_ network: String) throws -> ConsulStore {
-    var settings = ConsulSettings()
-    settings.address = address
-    return ConsulStore(
-      try ConsulConfiguration(settings, environment: [:]), network: network,
-      surroundings: surroundings)
+  /// The numbers of the writers that live here.
+  var numbers: [Int] {
+    (0..<cell.writers).filter { $0 % cell.nodes % cell.processes == process }
   }
 
-  func definition(_ network: String, kind: NetworkDefinition.Kind = .leased) throws
-    -> NetworkDefinition
-  {
-    NetworkDefinition(
-      name: network, kind: kind,
-      rangeSets: try RangeSet.sets([[SubnetRange.Text(subnet: subnet)]]))
+  static func attachment(_ node: String, _ container: String) -> AttachmentKey {
+    AttachmentKey(node: node, container: container, interface: "eth0")
   }
 
-  /// All writers at once; what each did.
-  func run(_ work: Work, _ count: Int) async throws -> Ran {
-    let shared = try store("shared")
-    let allocator = NetworkAllocator(
-      store: shared, networkName: "shared", definition: try definition("shared"),
-      node: Node(name: "node-0", instance: "i"), surroundings: surroundings)
-    var warm = Tally()
-    if work == .leased { warm.addresses = try await acquire(allocator, "warm-up") }
-    let end = surroundings.monotonic() + UInt64(seconds * 1e9)
+  /// An allocator for each node, or without group commit for each writer, with a store of its own.
+  private func allocators(_ stores: Stores) throws -> [Int: NetworkAllocator] {
+    var byNode: [Int: NetworkAllocator] = [:]
+    var byWriter: [Int: NetworkAllocator] = [:]
+    let definition = try cell.definition
+    for writer in numbers {
+      let node = writer % cell.nodes
+      if cell.groupCommit, let known = byNode[node] {
+        byWriter[writer] = known
+        continue
+      }
+      let made = NetworkAllocator(
+        store: try stores.open(), networkName: Cell.network, definition: definition,
+        node: Node(name: nodes[node], instance: "i\(node)"), surroundings: clock)
+      byNode[node] = made
+      byWriter[writer] = made
+    }
+    return byWriter
+  }
+
+  /// All writers of this process at once. When all is prepared, `go` says the moment of the start
+  /// (monotonic, nanoseconds).
+  func run(go: @Sendable () throws -> UInt64) async throws -> Share {
+    if cell.work.isBaseline {
+      _ = try go()
+      return try await Baseline(cell: cell, place: place).run(numbers, clock: clock)
+    }
+    let stores = Stores(place, cell, memory: memory)
+    let bulk = cell.work == .bits
+    let allocators = bulk ? [:] : try allocators(stores)
+    let held = try await prepare(allocators)
+    let (before, counted) = (Usage.now, stores.counts)
+    let start = try go()
+    let now = clock.monotonic()
+    if start > now { await clock.sleep(start - now) }
+    let clocks = moments(start)
     let tallies = try await withThrowingTaskGroup(of: Tally.self) { group in
-      for writer in 0..<count {
-        group.addTask {
-          switch work {
-          case .plain: try await plain(writer, until: end)
-          case .readModifyWrite: try await readModifyWrite(until: end)
-          case .leased: try await leased(allocator, writer, until: end)
-          }
+      for writer in numbers {
+        if bulk {
+          let store = try stores.open()
+          group.addTask { try await bits(writer, store, clocks) }
+        } else if let allocator = allocators[writer] {
+          group.addTask { await leases(writer, allocator, held[writer] ?? [], clocks) }
         }
       }
       return try await group.reduce(into: [Tally]()) { $0.append($1) }
     }
-    return Ran(tallies: tallies, warm: warm)
+    var share = Share(tallies: tallies.map(TallyRecord.init))
+    share.usage = Usage.now - before
+    share.counts = stores.counts
+    share.counts.reads -= counted.reads
+    share.counts.commits -= counted.commits
+    share.counts.wasted -= counted.wasted
+    share.hasCounts = true
+    await stores.close()
+    return share
   }
 
-  private var deadline: Deadline { surroundings.deadline(inMilliseconds: 120_000) }
-
-  func acquire(_ allocator: NetworkAllocator, _ container: String, node: String = "node-0")
-    async throws -> [IPAddress]
-  {
-    try await allocator.acquire(
-      AcquireRequest(
-        attachment: AttachmentKey(node: node, container: container, interface: "eth0")),
-      deadline: deadline
-    ).attachment.holdings.map(\.address)
+  /// When counting begins and when it ends.
+  private func moments(_ start: UInt64) -> (begin: UInt64, end: UInt64) {
+    let begin = max(start, clock.monotonic()) + UInt64(cell.warmUp * 1e9)
+    let limit = cell.untilFull || cell.operations != nil ? 600 : cell.seconds
+    return (begin, begin + UInt64(limit * 1e9))
   }
 
-  func leased(
-    _ allocator: NetworkAllocator, _ writer: Int, node: String = "node-0", until end: UInt64
+  /// What a writer of mix release holds at the beginning: as much as it can release in its time, within
+  /// what the pool has.
+  private func prepare(_ allocators: [Int: NetworkAllocator]) async throws -> [Int: [String]] {
+    guard cell.mix == .release else { return [:] }
+    let each = cell.operations ?? max(1, Fill.capacity(cell) / 2 / cell.writers)
+    return try await withThrowingTaskGroup(of: (Int, [String]).self) { group in
+      for (writer, allocator) in allocators {
+        group.addTask {
+          var held: [String] = []
+          for number in 0..<each {
+            let container = "r\(writer)-\(number)"
+            _ = try await allocator.acquire(
+              AcquireRequest(
+                attachment: Self.attachment(nodes[writer % cell.nodes], container)),
+              deadline: deadline)
+            held.append(container)
+          }
+          return (writer, held)
+        }
+      }
+      return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+    }
+  }
+
+  private var deadline: Deadline { clock.deadline(inMilliseconds: 30_000) }
+
+  /// The mix of the cell, each operation with the deadline that a runtime would give it.
+  private func leases(
+    _ writer: Int, _ allocator: NetworkAllocator, _ held: [String],
+    _ clocks: (begin: UInt64, end: UInt64)
+  ) async -> Tally {
+    var tally = Tally()
+    let node = nodes[writer % cell.nodes]
+    var names = held
+    var wanted = cell.mix == .given ? Fill.given(cell, writer) : []
+    var number = 0
+    while clock.monotonic() < clocks.end, tally.allOperations < cell.operations ?? .max {
+      var isRefused = false
+      if cell.mix == .release {
+        guard let name = names.popLast() else { break }
+        await release(Self.attachment(node, name), allocator, clocks.begin, &tally)
+      } else {
+        if cell.mix == .given, wanted.isEmpty { break }
+        number += 1
+        let key = Self.attachment(node, "c\(writer)-\(number)")
+        let request = AcquireRequest(
+          attachment: key, requested: wanted.popLast().map { [$0] } ?? [])
+        isRefused = await !acquire(request, allocator, clocks.begin, &tally)
+        if !isRefused, cell.mix == .churn {
+          await release(key, allocator, clocks.begin, &tally)
+        }
+      }
+      if isRefused, cell.untilFull || cell.fill < 100 { break }
+      if tally.failures.count >= 10 { break }
+    }
+    return tally
+  }
+
+  /// Whether it got an address.
+  private func acquire(
+    _ request: AcquireRequest, _ allocator: NetworkAllocator, _ begin: UInt64, _ tally: inout Tally
+  ) async -> Bool {
+    let called = clock.monotonic()
+    do throws(AllocationError) {
+      let got = try await allocator.acquire(request, deadline: deadline)
+      let returned = clock.monotonic()
+      tally.events.append(
+        HistoryEvent(
+          .acquired(got.attachment.holdings.map(\.address)), request.attachment, called: called,
+          returned: returned))
+      tally.add(from: called, to: returned, counting: begin)
+      return true
+    } catch {
+      if case .exhausted = error {
+        tally.refusals += 1
+        tally.add(from: called, to: clock.monotonic(), counting: begin)
+      } else {
+        tally.failures.append("\(request.attachment): \(error)")
+      }
+      return false
+    }
+  }
+
+  private func release(
+    _ key: AttachmentKey, _ allocator: NetworkAllocator, _ begin: UInt64, _ tally: inout Tally
+  ) async {
+    let called = clock.monotonic()
+    do throws(AllocationError) {
+      if try await allocator.release([key], deadline: deadline) == nil {
+        tally.failures.append("\(key): held nothing")
+      }
+    } catch {
+      tally.failures.append("\(key): \(error)")
+    }
+    let returned = clock.monotonic()
+    tally.events.append(HistoryEvent(.released, key, called: called, returned: returned))
+    tally.add(from: called, to: returned, counting: begin)
+  }
+
+  /// Bits without leases: a job for each operation.
+  private func bits(
+    _ writer: Int, _ store: CountingStore, _ clocks: (begin: UInt64, end: UInt64)
   ) async throws -> Tally {
     var tally = Tally()
-    while surroundings.monotonic() < end {
-      let start = surroundings.monotonic()
-      tally.addresses += try await acquire(
-        allocator, "c\(writer)-\(tally.operations)", node: node)
-      tally.add(surroundings.monotonic() - start)
-    }
-    return tally
-  }
-
-  private func key(_ index: UInt64) throws -> StoreKey {
-    let pool = PoolGeometry(subnet: try Prefix(parsing: "10.0.0.0/8"))
-    guard let pool else { throw BenchmarkError("a /8 is a pool") }
-    return .chunk(ChunkKey(pool: pool, node: pool.leaf(ChunkIndex(index))))
-  }
-
-  private func plain(_ writer: Int, until end: UInt64) async throws -> Tally {
-    var tally = Tally()
-    // A connection of one's own.
-    let store = try store("plain")
-    let key = try key(UInt64(writer))
-    var revision = Revision.absent
-    var chunk = Chunk(chunkBits: 12, incarnation: 1)
-    while surroundings.monotonic() < end {
-      let start = surroundings.monotonic()
-      chunk.stamp(writer: UInt64(tally.operations + 1))
-      switch await store.commit(
-        [.put(key, .chunk(chunk), expected: revision)], cursors: [:], deadline: deadline)
-      {
-      case .committed(let new): revision = new
-      case let outcome: throw BenchmarkError("a plain write ended as \(outcome)")
-      }
-      tally.add(surroundings.monotonic() - start)
-    }
-    await store.shutdown()
-    return tally
-  }
-
-  private func readModifyWrite(until end: UInt64) async throws -> Tally {
-    var tally = Tally()
-    let store = try store("shared-key")
-    let key = try key(0)
-    while surroundings.monotonic() < end {
-      let start = surroundings.monotonic()
-      while surroundings.monotonic() < end {
-        let entry = try await store.read([key], consistency: .stored, deadline: deadline)[key]
-        var chunk = Chunk(chunkBits: 12, incarnation: 1)
-        if case .chunk(let seen)? = entry?.value { chunk = seen }
-        chunk.stamp(writer: surroundings.random())
-        let outcome = await store.commit(
-          [.put(key, .chunk(chunk), expected: entry?.revision ?? .absent)], cursors: [:],
-          deadline: deadline)
-        if case .committed = outcome {
-          tally.add(surroundings.monotonic() - start)
-          break
+    let node = nodes[writer % cell.nodes]
+    let allocator = BulkAllocator(
+      store: store, networkName: Cell.network, definition: try cell.definition, node: node,
+      surroundings: clock)
+    while clock.monotonic() < clocks.end, tally.allOperations < cell.operations ?? .max {
+      let called = clock.monotonic()
+      do throws(AllocationError) {
+        let ranges = try await allocator.acquire(
+          cell.bulk, job: clock.random(), deadline: deadline)
+        let returned = clock.monotonic()
+        let offsets = ranges.compactMap { OffsetRange(first: $0.first.value, last: $0.last.value) }
+        let different = IntervalSet(offsets).count
+        if different != ExactCount(UInt64(cell.bulk)) {
+          tally.failures.append("\(different) addresses instead of \(cell.bulk)")
         }
-        tally.conflicts += 1
+        tally.events.append(
+          HistoryEvent(
+            .acquired(ranges.map(\.first)),
+            Self.attachment(node, "b\(writer)-\(tally.allOperations)"), called: called,
+            returned: returned))
+        tally.add(from: called, to: returned, counting: clocks.begin)
+      } catch {
+        if case .exhausted = error {
+          tally.refusals += 1
+        } else {
+          tally.failures.append("\(error)")
+        }
+        break
       }
     }
-    await store.shutdown()
     return tally
   }
 }

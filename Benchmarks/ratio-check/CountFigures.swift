@@ -2,6 +2,7 @@
 // not bound are held to what is checked in, so that a change that costs more is a decision.
 
 import CHeap
+import Figures
 import FoundationEssentials
 import Workloads
 
@@ -81,18 +82,10 @@ private func counts() -> [(name: String, value: Double)] {
 func countFigures(_ options: borrowing Options) throws -> [Figure] {
   let counts = counts()
   let file = URL(filePath: options.thresholds)
-  if options.updates {
-    let lines = counts.map { "\($0.name) \(decimal($0.value))\n" }
-    try Data((thresholdsHead + lines.joined()).utf8).write(to: file)
-  }
-  var bounds: [Substring: Double] = [:]
-  for line in String(decoding: try Data(contentsOf: file), as: UTF8.self).split(separator: "\n") {
-    let parts = line.split(separator: " ")
-    if parts.count == 2, let bound = Double(parts[1]) { bounds[parts[0]] = bound }
-  }
+  if options.updates { try Thresholds.write(counts, head: thresholdsHead, to: file) }
+  let bounds = try Thresholds(file: file)
   return counts.map { name, value in
-    // A count without a bound fails: `make bench-update` gives it one.
-    Figure("counts", name, value, .atMost(bounds[name[...]] ?? -1))
+    Figure("counts", name, value, .atMost(bounds[name]))
   }
 }
 

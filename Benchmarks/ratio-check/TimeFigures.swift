@@ -1,5 +1,6 @@
 // Times, each as a ratio to something measured in turns with it.
 
+import Figures
 import Workloads
 
 func chunkFigures(_ options: borrowing Options) -> [Figure] {

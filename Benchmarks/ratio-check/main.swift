@@ -7,6 +7,7 @@
 //   ratio-check --rounds N         rounds of each contest; 60 unless given
 //   ratio-check --thresholds FILE  the counts' bounds; --update rewrites it
 
+import Figures
 import Glibc
 import Workloads
 
@@ -36,9 +37,7 @@ printTable(figures)
 
 let failed = figures.filter { !$0.holds }
 for figure in failed {
-  print(
-    "FAILED: \(figure.name): \(figure.measuredText), must be \(figure.boundText); "
-      + "again: scripts/bench check --all --only \(figure.group)")
+  print(figure.failure(again: "scripts/bench check --all --only \(figure.group)"))
 }
 print("\(figures.count - failed.count) of \(figures.count) figures hold")
 exit(failed.isEmpty ? 0 : 1)

@@ -1,0 +1,116 @@
+// Processes and folders of the benchmark's own, and their end: by process id, whatever ends the
+// benchmark. A child dies with the *thread* that started it, so all are started by one thread that
+// lives as long as the program.
+
+import Foundation
+import Synchronization
+
+enum Children {
+  private struct State {
+    var pids: Set<Int32> = []
+    var folders: Set<String> = []
+    var work: [@Sendable () -> Void] = []
+    var hasThread = false
+  }
+  private static let state = Mutex(State())
+  private static let wakeUp = DispatchSemaphore(value: 0)
+  /// Only written before anything else runs.
+  nonisolated(unsafe) private static var signals: [any DispatchSourceSignal] = []
+
+  /// Starts a program that ends when the benchmark does.
+  static func start(
+    _ path: String, _ arguments: [String], input: Pipe? = nil, output: Pipe? = nil
+  ) async throws -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+    process.arguments = ["--pdeathsig", "KILL", path] + arguments
+    process.standardInput = input ?? FileHandle.nullDevice
+    process.standardOutput = output ?? FileHandle.nullDevice
+    if output == nil { process.standardError = FileHandle.nullDevice }
+
+    try await withCheckedThrowingContinuation { (caller: CheckedContinuation<Void, any Error>) in
+      onThread {
+        do {
+          try process.run()
+          let pid = process.processIdentifier
+          _ = state.withLock { $0.pids.insert(pid) }
+          caller.resume()
+        } catch {
+          caller.resume(throwing: error)
+        }
+      }
+    }
+    return process
+  }
+
+  /// Ends a child at once. Its data is of no use to anybody, so there is nothing to say good-bye to.
+  static func end(_ process: Process) {
+    guard process.isRunning else { return ended(process) }
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+    state.withLock { _ = $0.pids.remove(process.processIdentifier) }
+  }
+
+  /// It has ended by itself.
+  static func ended(_ process: Process) {
+    process.waitUntilExit()
+    state.withLock { _ = $0.pids.remove(process.processIdentifier) }
+  }
+
+  /// A new empty folder.
+  static func folder() throws -> URL {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("contention-\(UInt64.random(in: 0...(.max)))")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    state.withLock { _ = $0.folders.insert(folder.path) }
+    return folder
+  }
+
+  static func remove(_ folder: URL) {
+    try? FileManager.default.removeItem(at: folder)
+    state.withLock { _ = $0.folders.remove(folder.path) }
+  }
+
+  /// An interrupt leaves nothing behind. Status 128 + signal, as shells have it.
+  static func cleanUpWhenInterrupted() {
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(
+        signal: number, queue: DispatchQueue(label: "signals"))
+      source.setEventHandler {
+        let (pids, folders) = state.withLock { ($0.pids, $0.folders) }
+        for pid in pids { kill(pid, SIGKILL) }
+        // What was killed may write for a moment yet.
+        for _ in 0..<500 where pids.contains(where: isRunning) { usleep(10_000) }
+        for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
+        _exit(128 + number)
+      }
+      source.resume()
+      signals.append(source)
+    }
+  }
+
+  /// Neither gone nor a zombie.
+  private static func isRunning(_ pid: Int32) -> Bool {
+    let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+    return text.map { !$0.contains(") Z ") } ?? false
+  }
+
+  private static func onThread(_ body: @escaping @Sendable () -> Void) {
+    let isFirst = state.withLock { state in
+      state.work.append(body)
+      defer { state.hasThread = true }
+      return !state.hasThread
+    }
+    if isFirst {
+      Thread.detachNewThread {
+        while true {
+          wakeUp.wait()
+          let next = state.withLock { $0.work.isEmpty ? nil : $0.work.removeFirst() }
+          next?()
+        }
+      }
+    }
+    wakeUp.signal()
+  }
+}

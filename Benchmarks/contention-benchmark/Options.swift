@@ -1,0 +1,182 @@
+import ArgumentParser
+import Foundation
+
+extension Work: ExpressibleByArgument {}
+
+/// Where to measure and how long.
+struct GroundOptions: ParsableArguments {
+  @Option(
+    help: "The Consul to start: a path, or a name on the PATH; else $CNI_IPAM_CONSUL, else consul.")
+  var consulBinary: String?
+  @Option(help: "Seconds that each cell runs.") var seconds = 4.0
+
+  func validate() throws {
+    guard seconds > 0, seconds <= 600 else {
+      throw ValidationError("--seconds \(seconds): above 0, up to 600")
+    }
+  }
+
+  /// The path of the Consul to start.
+  func binary() throws -> String {
+    let environment = ProcessInfo.processInfo.environment
+    let name = consulBinary ?? environment["CNI_IPAM_CONSUL"] ?? "consul"
+    if name.contains("/") { return name }
+    for folder in environment["PATH"]?.split(separator: ":") ?? [] {
+      let path = "\(folder)/\(name)"
+      if FileManager.default.isExecutableFile(atPath: path) { return path }
+    }
+    throw ValidationError(
+      "no \(name) on the PATH; try --consul-binary \"$(scripts/install-consul)\"")
+  }
+}
+
+/// Where results go beside the terminal.
+struct OutputOptions: ParsableArguments {
+  @Option(help: "Write all results to this file as JSON.") var json: String?
+  @Option(help: "Write the table to this file as CSV.") var csv: String?
+  @Option(help: "Write index.html with plots, and the results as JSON, into this folder.")
+  var report: String?
+}
+
+/// Values separated by commas: every combination is measured.
+struct Values<Value: Sendable>: ExpressibleByArgument, Sendable, CustomStringConvertible {
+  let all: [Value]
+  let description: String
+
+  init?(argument: String) {
+    let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+    let values = parts.compactMap { Self.parse(String($0)) }
+    guard values.count == parts.count else { return nil }
+    (all, description) = (values, argument)
+  }
+
+  var defaultValueDescription: String { description }
+
+  private static func parse(_ text: String) -> Value? {
+    switch Value.self {
+    case is Int.Type: Int(text) as? Value
+    case is String.Type: text as? Value
+    case is Bool.Type: (["on": true, "off": false][text]) as? Value
+    case is Chunks.Type: Chunks(rawValue: text) as? Value
+    case is Mix.Type: Mix(rawValue: text) as? Value
+    case is Work.Type: Work(rawValue: text) as? Value
+    default: nil
+    }
+  }
+}
+
+extension Values: ExpressibleByStringLiteral {
+  init(stringLiteral text: String) { self = Self(argument: text)! }
+}
+
+/// What a sweep varies.
+struct SweepOptions: ParsableArguments {
+  @Option(
+    help: "The server to start: single (data on disk), dev (no disk) or cluster (three, on disk).")
+  var server = "single"
+  @Option(
+    help: ArgumentHelp(
+      "Use a Consul that runs already; its own keys are left alone.", valueName: "host:port"))
+  var consul: String?
+  @Option(help: "Without Consul: disk (host-local's format) or memory.") var backend: String?
+  @Option(help: "Writers, 1 to 256.") var writers: Values<Int> = "1,16,64"
+  @Option(help: "Processes that the writers are spread over (at most one each); 1: tasks of one.")
+  var processes: Values<Int> = "1"
+  @Option(help: "Nodes that the writers belong to; as many as processes unless said.")
+  var nodes: Values<Int>?
+  @Option(
+    help: """
+      Where writers meet: shared (the whole pool in one key), own (a chunk for each writer), home \
+      (as in production).
+      """)
+  var chunks: Values<Chunks> = "home"
+  @Option(help: "Whether the waiting writers of a node share a commit: on, off.")
+  var groupCommit: Values<Bool> = "on"
+  @Option(help: "The pool; with --chunks shared a /18 unless said.") var pool: Values<String>?
+  @Option(help: "Percent of the pool taken before the clock begins: 0, 50, 90, 99, 100 …")
+  var fill: Values<Int> = "0"
+  @Option(
+    help: """
+      acquire (and keep), churn (acquire and release in turn), given (addresses asked for by name), \
+      release (what was acquired before).
+      """)
+  var mix: Values<Mix> = "acquire"
+  @Flag(help: "Bits without leases, each by a commit of its own.") var bare = false
+  @Option(help: "With --bare: addresses of one operation.") var bulk = 1
+  @Option(
+    help: "Baselines beside it: plain, readModifyWrite, keyScan, lockScan, fdatasync; or none.")
+  var baselines = "plain"
+  @Option(help: "Bytes of a plain write's value.") var valueSize: Values<Int>?
+  @Option(help: "Connections that watch the pool's keys by blocking reads.")
+  var watchers: Values<Int> = "0"
+  @Flag(help: "Go on until the pool refuses one more, however long that takes.") var untilFull =
+    false
+  @Option(help: "Stop each writer after so many operations instead of by the clock.")
+  var operations: Int?
+  @Option(help: "How often everything is measured.") var repeats = 1
+
+  /// The ground that the options name.
+  func ground() throws -> Ground {
+    if let backend {
+      guard let ground = Ground(rawValue: backend), !ground.isConsul else {
+        throw ValidationError("--backend \(backend): disk or memory")
+      }
+      return ground
+    }
+    if consul != nil { return .address }
+    guard let ground = Ground(rawValue: server), ground.isConsul, ground != .address else {
+      throw ValidationError("--server \(server): single, dev or cluster")
+    }
+    return ground
+  }
+
+  /// The baselines that the options name.
+  func baselineWorks() throws -> [Work] {
+    guard baselines != "none" else { return [] }
+    let works = Values<Work>(argument: baselines)?.all ?? []
+    guard !works.isEmpty, works.allSatisfy(\.isBaseline) else {
+      throw ValidationError(
+        "--baselines \(baselines): plain, readModifyWrite, keyScan, lockScan, fdatasync or none")
+    }
+    let isConsul = try ground().isConsul
+    return works.filter { $0 == .fdatasync || isConsul }
+  }
+
+  /// Every combination, the widest last.
+  func cells(seconds: Double) throws -> [Cell] {
+    var cells = [
+      Cell(
+        work: bare ? .bits : .leases, ground: try ground(), seconds: seconds,
+        operations: operations, bulk: bulk, untilFull: untilFull)
+    ]
+    func vary<Value>(_ values: [Value]?, _ set: (inout Cell, Value) -> Void) {
+      guard let values else { return }
+      cells = cells.flatMap { cell in
+        values.map { value in
+          var cell = cell
+          set(&cell, value)
+          return cell
+        }
+      }
+    }
+    vary(chunks.all) {
+      $0.chunks = $1
+      if $1 == .shared { $0.pool = "10.64.0.0/18" }
+    }
+    vary(pool?.all) { $0.pool = $1 }
+    vary(mix.all) { $0.mix = $1 }
+    vary(fill.all) { $0.fill = $1 }
+    vary(groupCommit.all) { $0.groupCommit = $1 }
+    vary(watchers.all) { $0.watchers = $1 }
+    vary(processes.all) { ($0.processes, $0.nodes) = ($1, $1) }
+    vary(nodes?.all) { $0.nodes = $1 }
+    vary(writers.all) {
+      $0.writers = $1
+      if $0.chunks == .own { $0.nodes = $1 }
+      $0.nodes = min($0.nodes, $1)
+      $0.processes = min($0.processes, $0.nodes)
+    }
+    for cell in cells { try cell.check() }
+    return cells
+  }
+}
