@@ -54,7 +54,7 @@ extension Simulation {
       Wish(
         ticket: lastNumber, body: body,
         deadline: Deadline(nanoseconds: now + scenario.patience), enqueuedAt: now))
-    if processes[node].pending == nil, !processes[node].isTurnDue { turn(node) }
+    if !processes[node].isReading, !processes[node].isTurnDue { turn(node) }
   }
 
   /// The name of a caller's attachment.
@@ -82,21 +82,25 @@ extension Simulation {
         // Nodes keep no copies on disk here: a process reads when it starts.
         processes[node].planner.learn([:], consistency: .copies)
       case .read(let keys, let consistency): return send(.read(keys, consistency), from: node)
-      case .commit(let commit): return send(.commit(commit), from: node)
+      case .commit(let commit): send(.commit(commit), from: node)
       }
     }
   }
 
   func take(_ answer: Answer, to number: UInt64, of node: Int, life: Int) {
-    guard processes[node].life == life, processes[node].pending == number else { return }
-    processes[node].pending = nil
-    switch answer {
-    case .read(let entries, let consistency):
+    guard processes[node].life == life,
+      let index = processes[node].pending.firstIndex(where: { $0.number == number })
+    else { return }
+    let pending = processes[node].pending.remove(at: index)
+    switch (answer, pending.commit) {
+    case (.read(let entries, let consistency), _):
       processes[node].planner.learn(entries, consistency: consistency)
-    case .readFailed(let error): processes[node].planner.readFailed(error)
-    case .commit(let outcome): processes[node].planner.ended(outcome)
+    case (.readFailed(let error), _): processes[node].planner.readFailed(error)
+    case (.commit(let outcome), let commit?): processes[node].planner.ended(commit, outcome)
+    case (.commit, nil): preconditionFailure("a read is not answered by an outcome")
     }
     deliver(node)
+    guard !processes[node].isReading else { return }
     // As the production loop lets callers in who come again at once.
     processes[node].wake += 1
     processes[node].isTurnDue = true
@@ -104,16 +108,18 @@ extension Simulation {
       .turn(node: node, life: life, wake: processes[node].wake), at: clock.nanoseconds)
   }
 
-  /// The answer to what a node waits for did not come in time, or a later one is awaited by now.
+  /// No answer came in time to what a node has waited for, if it still does.
   func timeOut(_ node: Int) {
     processes[node].timeout = .max
-    guard let number = processes[node].pending else { return }
-    let (moment, isRead) = processes[node].pendingUntil
-    guard moment <= clock.nanoseconds else { return expectTimeout(of: node, at: moment) }
-    let silence = "no answer in time"
-    take(
-      isRead ? .readFailed(StoreError(.unavailable, silence)) : .commit(.unknown(silence)),
-      to: number, of: node, life: processes[node].life)
+    let (now, life) = (clock.nanoseconds, processes[node].life)
+    for late in processes[node].pending where late.until <= now {
+      let silence = "no answer in time"
+      take(
+        late.commit == nil
+          ? .readFailed(StoreError(.unavailable, silence)) : .commit(.unknown(silence)),
+        to: late.number, of: node, life: life)
+    }
+    if let next = processes[node].pending.map(\.until).min() { expectTimeout(of: node, at: next) }
   }
 
   func expectTimeout(of node: Int, at moment: UInt64) {

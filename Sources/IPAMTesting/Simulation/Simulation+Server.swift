@@ -9,9 +9,8 @@ extension Simulation {
     lastNumber += 1
     var request = Request(
       number: lastNumber, node: node, life: processes[node].life, body: body)
-    processes[node].pending = request.number
     let deadline = processes[node].planner.deadline?.nanoseconds ?? now + scenario.patience
-    processes[node].pendingUntil = (max(deadline, now), body.isRead)
+    processes[node].pending.append((request.number, max(deadline, now), body.commit))
     expectTimeout(of: node, at: max(deadline, now))
     let arrival = now + work(on: body) + hop()
     let roll = Int.random(in: 0..<100, using: &chance)
@@ -70,7 +69,7 @@ extension Simulation {
     let now = clock.nanoseconds
     guard now >= pausedUntil else { return agenda.add(.commit, at: pausedUntil) }
     let request = round.removeLast()
-    if case .commit(let commit) = request.body {
+    if let commit = request.body.commit {
       let outcome = store.outcome(of: commit.operations)
       count(outcome, commit)
       report.note(4, now, UInt64(request.node), request.number, outcome.code)
@@ -94,7 +93,7 @@ extension Simulation {
   }
 
   private func proceed(after delay: UInt64) {
-    let operations = UInt64(round.last?.body.operations ?? 0)
+    let operations = UInt64(round.last?.body.commit?.operations.count ?? 0)
     let length = delay + costOfCommit + operations * scenario.service.perOperation
     report.busy += length
     agenda.add(.commit, at: max(clock.nanoseconds, readsUntil) + length)
@@ -128,7 +127,7 @@ extension Simulation {
 
   /// What a client works on a request before it is sent.
   private func work(on body: Request.Body) -> UInt64 {
-    guard case .commit(let commit) = body else { return 0 }
+    guard let commit = body.commit else { return 0 }
     return scenario.service.client.randomElement(using: &chance)! * UInt64(commit.wishes)
   }
 
@@ -138,13 +137,8 @@ extension Simulation {
 }
 
 extension Simulation.Request.Body {
-  fileprivate var isRead: Bool {
-    if case .read = self { true } else { false }
-  }
-
-  /// Operations of a commit.
-  fileprivate var operations: Int {
-    if case .commit(let commit) = self { commit.operations.count } else { 0 }
+  fileprivate var commit: Commit? {
+    if case .commit(let commit) = self { commit } else { nil }
   }
 }
 

@@ -53,10 +53,9 @@ public final class Simulation {
     var isDown = false
     /// Its next turn is an event of this moment: callers who come again at once are let in first.
     var isTurnDue = false
-    /// The request whose answer it waits for.
-    var pending: UInt64?
-    /// When it stops waiting for that, and whether it was a read.
-    var pendingUntil: (moment: UInt64, isRead: Bool) = (0, false)
+    /// The requests whose answers it waits for, until when: a read (no commit), or commits.
+    var pending: [(number: UInt64, until: UInt64, commit: Commit?)] = []
+    var isReading: Bool { pending.contains { $0.commit == nil } }
     /// When its earliest timeout is due. There is one for a node, not one for each request.
     var timeout = UInt64.max
     var callers: [UInt64: Int] = [:]
@@ -131,7 +130,8 @@ public final class Simulation {
         node: Node(name: "n\(node)"), definition: scenario.definition,
         networkName: scenario.definition.name, repeatPolicy: .sameAgain,
         surroundings: clock.surroundings(
-          secondsAhead: .random(in: -skew...skew, using: &chance), seed: chance.next())),
+          secondsAhead: .random(in: -skew...skew, using: &chance), seed: chance.next()),
+        flightLimit: scenario.flights),
       traits: store.traits)
   }
 

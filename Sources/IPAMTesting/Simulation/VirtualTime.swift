@@ -51,16 +51,22 @@ struct Chance: RandomNumberGenerator, Sendable {
 
 /// What happens when, earliest first; events of one moment in the order in which they were made.
 ///
-/// - Complexity: O(log n) to add and to take. A binary heap (Williams, "Heapsort", 1964).
+/// - Complexity: O(log n) to add and to take. A binary heap (Williams, "Heapsort", 1964) of places, so
+///   that events, which own memory, are not moved in it.
 struct Agenda<Event> {
-  private var heap: [(moment: UInt64, order: UInt64, event: Event)] = []
+  private var heap: [(moment: UInt64, order: UInt64, place: Int)] = []
+  private var events: [Event?] = []
+  /// Places in `events` that are free again.
+  private var free: [Int] = []
   private var made: UInt64 = 0
   /// The most that it ever held.
   private(set) var most = 0
 
   mutating func add(_ event: Event, at moment: UInt64) {
     made += 1
-    heap.append((moment, made, event))
+    let place = free.popLast() ?? events.count
+    if place == events.count { events.append(event) } else { events[place] = event }
+    heap.append((moment, made, place))
     most = max(most, heap.count)
     var child = heap.count - 1
     while child > 0, isEarlier(child, (child - 1) / 2) {
@@ -73,12 +79,15 @@ struct Agenda<Event> {
     guard !heap.isEmpty else { return nil }
     heap.swapAt(0, heap.count - 1)
     let first = heap.removeLast()
+    guard let event = events[first.place] else { preconditionFailure("a place holds an event") }
+    events[first.place] = nil
+    free.append(first.place)
     var parent = 0
     while true {
       var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2]
+      for child in (2 * parent + 1)...(2 * parent + 2)
       where child < heap.count && isEarlier(child, least) { least = child }
-      if least == parent { return (first.moment, first.event) }
+      if least == parent { return (first.moment, event) }
       heap.swapAt(parent, least)
       parent = least
     }
