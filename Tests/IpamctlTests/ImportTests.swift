@@ -54,6 +54,10 @@ import Testing
     ] {
       try writeFile("\(directory)/\(name)", text)
     }
+    let snapshot = [
+      "sh", "-c", "cd \"$0\" && ls -lA --time-style=full-iso | tail -n +2 && cat *", directory,
+    ]
+    let before = try await ChildProcess.run(snapshot)
     let words = ["import", "host-local", directory, "--node", "n1"]
     #expect(try await bench.ctl(words).exitStatus == 1)
     try await bench.succeeds(
@@ -61,6 +65,7 @@ import Testing
     let first = try await bench.ctl(words)
     #expect(first.exitStatus == 1 && first.output.contains("3 addresses imported"), "\(first)")
     #expect(first.output.contains("10.9.0.1 lies in none of the network's pools"), "\(first)")
+    #expect(try await ChildProcess.run(snapshot) == before, "the files are only read")
     let again = try await bench.ctl(words)
     #expect(again.output.contains("0 addresses imported, 3 were here already"), "\(again)")
     try await bench.succeeds("check", "net")

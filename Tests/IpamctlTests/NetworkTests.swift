@@ -43,6 +43,11 @@ import Testing
     let away = ["network", "update", "net", "--subnet", "10.9.0.0/24"]
     let refused = try await bench.ctl(away)
     #expect(refused.exitStatus == 1 && refused.errorOutput.contains("c1/eth0 on node n1"))
+    let leases = try await bench.ctl("lease", "list", "net", "--output", "json").json
+    let held = try #require(leases.elements?.first?["address"]?.string)
+    let excluded = try await bench.ctl("network", "update", "net", "--exclude", held)
+    #expect(
+      excluded.exitStatus == 1 && excluded.errorOutput.contains("\(held)  c1/eth0 on node n1"))
     let recut = try await bench.ctl("network", "update", "net", "--chunk-bits", "6", "--force")
     #expect(recut.exitStatus == 1 && recut.errorOutput.contains("1 leases"), "\(recut)")
     let delegated = try await bench.ctl(

@@ -56,9 +56,10 @@ struct Bench: Sendable {
     return ended.output
   }
 
-  /// Calls the plugin as the node of this test.
+  /// Calls the plugin as a node of this test, which keeps its own files.
   func plugin(
-    _ command: String, _ network: String, _ container: String, _ ipam: String = ""
+    _ command: String, _ network: String, _ container: String, _ ipam: String = "",
+    node: String = "n1"
   ) async throws -> Execution.Ended {
     var execution = Execution([program("cni-ipam-consul", "CNI_IPAM_PLUGIN")])
     execution.environment = [
@@ -68,9 +69,14 @@ struct Bench: Sendable {
     execution.input = .text(
       #"{"cniVersion": "1.0.0", "name": "\#(network)", "ipam": {"type": "consul", "#
         + #""consul_addr": "\#(consul.host)", "consul_port": "\#(consul.port)", "#
-        + #""prefix": "\#(prefix)", "node": "n1", "stateDir": "\#(folder.path)/state""#
+        + #""prefix": "\#(prefix)", "node": "\#(node)", "#
+        + #""stateDir": "\#(stateDirectory(node))""#
         + (ipam.isEmpty ? "" : ", \(ipam)") + "}}")
     return try await execution.run()
+  }
+
+  func stateDirectory(_ node: String = "n1") -> String {
+    "\(folder.path)/state" + (node == "n1" ? "" : "-\(node)")
   }
 
   func key(_ name: String) -> String { "/v1/kv/\(prefix)/\(name)" }

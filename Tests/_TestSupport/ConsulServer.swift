@@ -9,6 +9,8 @@ package final class ConsulServer: Sendable {
     /// `-dev`: nothing survives the process.
     case memory
     case disk
+    /// An agent that joins others and is no server.
+    case nothing
   }
 
   package struct Options: Sendable {
@@ -38,6 +40,7 @@ package final class ConsulServer: Sendable {
   package let host: String
   package let port: Int
   package let httpsPort: Int
+  private let serfPort: Int
   package let folder: TemporaryFolder
   private let command: [String]
   private let usesACL: Bool
@@ -58,6 +61,7 @@ package final class ConsulServer: Sendable {
     child: ChildProcess
   ) {
     (self.host, port, httpsPort) = (host, ports.http, ports.https)
+    serfPort = ports.serf
     (self.folder, self.command, self.usesACL) = (folder, command, usesACL)
     self.child = Mutex(child)
   }
@@ -79,6 +83,17 @@ package final class ConsulServer: Sendable {
     throw lastError
   }
 
+  /// Starts an agent that is no server itself, as the nodes of a cluster have one, and waits for it.
+  package func startAgent(configuration: String) async throws -> ConsulServer {
+    var options = Options()
+    options.storage = .nothing
+    options.configuration = configuration
+    let agent = try await Self.launch(
+      options, host: "127.0.0.1", Ports(on: ["127.0.0.1"]), peers: ["\(host):\(serfPort)"])
+    try await agent.ready()
+    return agent
+  }
+
   /// Starts a server without waiting for it; `peers` makes it one of a cluster.
   static func launch(
     _ options: Options, host: String, _ ports: Ports, peers: [String] = []
@@ -95,8 +110,11 @@ package final class ConsulServer: Sendable {
     case .disk:
       let count = max(1, peers.count)
       command += ["-server", "-bootstrap-expect=\(count)", "-data-dir=\(folder.path)/data"]
+    case .nothing: command += ["-node=agent-\(ports.http)", "-data-dir=\(folder.path)/data"]
     }
-    for peer in peers where peer != host { command.append("-retry-join=\(peer):\(ports.serf)") }
+    for peer in peers where peer != host {
+      command.append("-retry-join=" + (peer.contains(":") ? peer : "\(peer):\(ports.serf)"))
+    }
     let configuration = configuration(options, host: host, ports, folder)
     try writeFile(folder.path + "/config.hcl", configuration)
     let child = try await ChildProcess.start(command, output: folder.path + "/log")

@@ -1,6 +1,7 @@
 // What an operation costs, counted: requests by the client, commits by the server's own log.
 
 import AddressSpace
+import BitmapAllocator
 import IPAM
 import IPAMTesting
 import TestSupport
@@ -156,19 +157,99 @@ extension Proofs {
       try await process.add("c")
       try await addAll(process, 200, named: "c")
       #expect(process.store.traits.operationLimit == 64)
-      let tooLarge = sizes(proxy).filter { $0 > 64 }.count
+      let tooLarge = sizes(proxy.requests).filter { $0 > 64 }.count
       #expect((1...3).contains(tooLarge))
       try await addAll(process, 200, named: "d")
-      let sizes = sizes(proxy)
+      let sizes = sizes(proxy.requests)
       #expect(sizes.filter { $0 > 64 }.count == tooLarge, "\(sizes)")
       #expect((sizes.max() ?? 0) <= 128 && sizes.filter { $0 <= 64 }.max() ?? 0 >= 62, "\(sizes)")
       #expect(try await network.attachments(on: server).count == 401)
       try await network.expectSound(on: server)
     }
 
+    /// A server that takes more gets more: no version is asked for, nothing is refused.
+    @Test func aNewerServersLimitIsUsed() async throws {
+      let server = try ScriptedServer { connection in
+        while let request = connection.request() {
+          let keys = request.split(separator: "\"Key\":\"").dropFirst()
+            .map { $0.prefix { $0 != "\"" } }
+          if !request.hasPrefix("PUT") {
+            connection.reply(404, "", headers: "X-Consul-Index: 1\r\n")
+          } else if keys.count > 128 {
+            connection.reply(
+              413, "Transaction contains too many operations (\(keys.count) > 128)")
+          } else {
+            let results = keys.map { key in
+              #"{"KV":{"Key":"\#(key)","Value":null,"Flags":0,"CreateIndex":7,"ModifyIndex":7}}"#
+            }
+            connection.reply(200, #"{"Results":[\#(results.joined(separator: ","))]}"#)
+          }
+        }
+      }
+      let process = try Process(server.address, try TestNetwork(["10.1.0.0/16"]))
+      try await process.add("first")
+      try await addAll(process, 200, named: "c")
+      let sizes = sizes(server.requests)
+      #expect((65...128).contains(sizes.max() ?? 0), "\(sizes)")
+      #expect(process.store.traits.operationLimit == 128)
+      await process.client.shutdown()
+    }
+
+    /// Nodes with chunks of their own do not meet: what the server logs is what was committed.
+    @Test func nodesOfTheirOwnChunksDoNotMeet() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork(["10.1.0.0/16"])
+      var processes: [Process] = []
+      var homes: Set<TreeNode> = []
+      let layout = try #require(try network.definition.layouts().first)
+      var number = 0
+      while processes.count < 8 {
+        number += 1
+        let process = try Process(server.address, network, node: "n\(number)")
+        let held = try await process.add("first").attachment.holdings[0]
+        if homes.insert(layout.pools[0].geometry.node(of: held.ordinal).node).inserted {
+          processes.append(process)
+        } else {
+          try await process.delete("first")
+          await process.client.shutdown()
+        }
+      }
+      let before = processes.map { $0.client.counters.commits }.reduce(0, +)
+      let team = processes
+      let grown = try await cost(processes[0]) {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          for process in team {
+            group.addTask { for turn in 0..<25 { try await process.add("c\(turn)") } }
+          }
+          try await group.waitForAll()
+        }
+      }.entries
+      let commits = processes.map { $0.client.counters.commits }.reduce(0, +) - before
+      #expect(commits == 200 && (grown - commits) * 100 < commits, "\(grown) for \(commits)")
+      for process in processes { await process.client.shutdown() }
+    }
+
+    /// One chunk for all of them: nobody owns it, and nobody starves.
+    @Test func whoShareAChunkAllGetOn() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork(["10.1.0.0/24"])
+      let processes = try (0..<8).map { try Process(server.address, network, node: "n\($0)") }
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for process in processes {
+          group.addTask {
+            for turn in 0..<12 { try await process.add("c\(turn)", within: 20_000) }
+          }
+        }
+        try await group.waitForAll()
+      }
+      #expect(try await network.attachments(on: server).count == 96)
+      try await network.expectSound(on: server)
+      for process in processes { await process.client.shutdown() }
+    }
+
     /// Operations of each commit that was sent.
-    private func sizes(_ proxy: FaultyProxy) -> [Int] {
-      proxy.requests.filter { $0.hasPrefix("PUT /v1/txn") }
+    private func sizes(_ requests: [String]) -> [Int] {
+      requests.filter { $0.hasPrefix("PUT /v1/txn") }
         .map { $0.split(separator: "\"Verb\"", omittingEmptySubsequences: false).count - 1 }
     }
 
@@ -178,52 +259,5 @@ extension Proofs {
         try await group.waitForAll()
       }
     }
-  }
-}
-
-/// Counts the calls of a store that had to ask the server.
-private final class RoundCounter: AllocationStore {
-  private let base: ConsulStore
-  private let rounds = Counter()
-
-  init(_ base: ConsulStore) { self.base = base }
-
-  var count: Int { rounds.value }
-  var traits: StoreTraits { base.traits }
-
-  private func counting<Value, Failure: Error>(
-    _ body: () async throws(Failure) -> Value
-  ) async throws(Failure) -> Value {
-    let before = base.client.counters.requests
-    let value = try await body()
-    if base.client.counters.requests > before { rounds.add() }
-    return value
-  }
-
-  func read(
-    _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
-  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
-    try await counting { () async throws(StoreError) in
-      try await base.read(keys, consistency: consistency, deadline: deadline)
-    }
-  }
-
-  func commit(
-    _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
-  ) async -> CommitOutcome {
-    await counting { await base.commit(operations, cursors: cursors, deadline: deadline) }
-  }
-
-  func list(
-    _ kind: StoreListing, deadline: Deadline,
-    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
-  ) async throws(StoreError) {
-    try await base.list(kind, deadline: deadline, visit)
-  }
-
-  func withTurn<Result: Sendable>(
-    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
-  ) async throws(AllocationError) -> Result {
-    try await base.withTurn(deadline: deadline, body)
   }
 }

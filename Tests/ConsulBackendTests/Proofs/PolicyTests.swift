@@ -91,6 +91,48 @@ extension Proofs {
       #expect(check.exitStatus == 1 && check.output.contains("103"), "collected: \(check)")
     }
 
+    /// Whatever a runtime calls says what is missing, changes nothing and tells no secret.
+    @Test(.enabled(if: PluginCall.isAvailable), arguments: [false, true])
+    func thePluginWithoutTheRule(_ listsNeedPolicy: Bool) async throws {
+      let server = try await server(listsNeedPolicy)
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      var call = PluginCall(
+        network: network, port: server.port, stateDirectory: folder.path + "/state")
+      let enough = try server.makeToken(rules: try rules(network))
+      call.token = enough
+      #expect(try await call.run("ADD", "c0").exitStatus == 0)
+      let path = "/v1/kv/\(network.prefix)?recurse"
+      let before = try server.request("GET", path).body
+      for rules in [
+        "key \"x\" { policy = \"read\" }", try rules(network).replacing("write", with: "read"),
+      ] {
+        call.token = try server.makeToken(rules: rules)
+        let isReader = rules.contains("\(network.prefix)")
+        for (command, container) in [
+          ("ADD", "c1"), ("DEL", "c0"), ("CHECK", "c0"), ("STATUS", ""), ("GC", ""),
+        ] {
+          call.valid = command == "GC" ? [] : nil
+          if command == "GC" { try await Task.sleep(for: .seconds(1)) }
+          let ended = try await call.run(command, container)
+          // Whoever may read can look; what the token hides of a list cannot be told from nothing.
+          let mayPass =
+            isReader ? ["CHECK", "STATUS"] : listsNeedPolicy ? [] : ["GC"]
+          let code = command == "STATUS" ? "50" : "7"
+          let text = ended.output.filter { $0 != " " }
+          #expect(
+            mayPass.contains(command)
+              ? ended.exitStatus == 0 || text.contains("\"code\":7,")
+              : text.contains("\"code\":\(code),") && ended.output.contains("Permission denied"),
+            "\(rules) \(command): \(ended)")
+          #expect(!ended.description.contains(call.token ?? "-"))
+          #expect(try server.request("GET", path).body == before, "\(command)")
+        }
+      }
+      (call.token, call.valid) = (enough, nil)
+      #expect(try await call.run("DEL", "c0").exitStatus == 0)
+    }
+
     /// Each command says at once what is missing, and never the token.
     @Test(arguments: [false, true])
     func aMissingRule(_ listsNeedPolicy: Bool) async throws {

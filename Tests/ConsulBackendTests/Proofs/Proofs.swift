@@ -4,7 +4,6 @@
 import AddressSpace
 import IPAM
 import IPAMTesting
-import Synchronization
 import TestSupport
 import Testing
 
@@ -24,10 +23,11 @@ final class Process: Sendable {
   init(
     _ address: String, _ network: TestNetwork, node: String = "n0", stateDirectory: String? = nil,
     surroundings: Surroundings = .system, limits: ConsulLimits = ConsulLimits(),
-    token: String? = nil
+    token: String? = nil, consistency: String? = nil
   ) throws {
     var settings = ConsulSettings()
     settings.address = address
+    settings.consistency = consistency
     settings.token = token.map { ConsulSecret($0) }
     let configuration = try ConsulConfiguration(settings, environment: [:])
     let local: any LocalState =
@@ -133,20 +133,5 @@ extension Surroundings {
       await sleep(nanoseconds)
     }
     return surroundings
-  }
-}
-
-/// A number that any task may count up.
-final class Counter: Sendable {
-  private let count = Mutex(0)
-
-  var value: Int { count.withLock { $0 } }
-
-  @discardableResult
-  func add() -> Int {
-    count.withLock { count in
-      count += 1
-      return count
-    }
   }
 }

@@ -41,8 +41,11 @@ extension Proofs {
       let network = try TestNetwork()
       let folder = try TemporaryFolder()
       try await Process(server.address, network, stateDirectory: folder.path).add("c0")
-      let bytes = try readFile(folder.path + "/state/copy")
-      #expect(NodeCopy(bytes, bootID: "boot") != nil)
+      var bytes: [UInt8] = []
+      try await eventually("the copy, which is written once the caller has its answer") {
+        bytes = (try? readFile(folder.path + "/state/copy")) ?? []
+        return NodeCopy(bytes, bootID: "boot") != nil
+      }
       #expect(NodeCopy(bytes, bootID: "another boot") == nil)
       for index in bytes.indices {
         var changed = bytes
@@ -105,13 +108,22 @@ extension Proofs {
         let words = call.variables(name, container).map { "\($0.key)=\($0.value)" }
         return "env \(words.joined(separator: " ")) \(program) < \(folder.path)/conf"
       }
-      let script = [
+      var script = [
         "set -e", "mkdir \(state)", "mount -t tmpfs -o size=64k none \(state) || exit 77",
         command("ADD", "c0"), trouble.replacing("STATE", with: state),
         command("ADD", "c1"), command("ADD", "c2"), command("CHECK", "c1"), command("DEL", "c0"),
         command("DEL", "c1"),
-      ].joined(separator: "\n")
-      var execution = Execution(["unshare", "-m", "sh", "-c", script])
+      ]
+      // Several processes at once, and each of them is waited for.
+      for worker in 0..<4 {
+        let lines = (0..<5).flatMap { round in
+          ["ADD", "CHECK", "ADD"].map { command($0, "w\(worker)-\(round)") }
+            + (round % 2 == 0 ? [command("DEL", "w\(worker)-\(round)")] : [])
+        }
+        script.append("(\nset -e\n\(lines.joined(separator: "\n"))\n) & jobs=\"$jobs $!\"")
+      }
+      script.append("for job in $jobs; do wait $job; done")
+      var execution = Execution(["unshare", "-m", "sh", "-c", script.joined(separator: "\n")])
       execution.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]
       let ended = try await execution.run()
       if ended.exitStatus == 77 || ended.errorOutput.contains("unshare") {
@@ -119,7 +131,9 @@ extension Proofs {
         return
       }
       #expect(ended.exitStatus == 0, "\(ended)")
-      #expect(try await network.attachments(on: server).map(\.container) == ["c2"])
+      let kept = (0..<4).flatMap { worker in [1, 3].map { "w\(worker)-\($0)" } }
+      let held = try await network.attachments(on: server).map(\.container)
+      #expect(held.sorted() == ["c2"] + kept.sorted())
       try await network.expectSound(on: server)
     }
 
