@@ -7,7 +7,8 @@ import JSON
 
 struct LeaseCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "lease", abstract: "Shows who holds which address.", subcommands: [List.self])
+    commandName: "lease", abstract: "Shows who holds which address; acquires and releases by hand.",
+    subcommands: [List.self, Acquire.self, Release.self])
 }
 
 /// A network's store: in Consul, or a directory in host-local's format.
@@ -20,6 +21,53 @@ struct StoreOptions: ParsableArguments {
   func store(_ network: String) throws(Failure) -> any AllocationStore {
     if let dataDir { return DiskStore(directory: dataDir, network: network, definition: nil) }
     return try consul.networks().store(network)
+  }
+
+  /// The store with the network's definition: Consul's own, or for a directory the one of the options,
+  /// if they give one.
+  func store(
+    _ network: String, _ source: DefinitionOptions
+  ) async throws(Failure) -> (store: any AllocationStore, definition: NetworkDefinition?) {
+    guard let dataDir else {
+      guard source.isEmpty else {
+        throw Failure(.usage, "the definition stands in Consul; options for it go with --data-dir")
+      }
+      let store = try consul.networks().store(network)
+      return (store, try await ipamctl.definition(of: store, network, consul.deadline).definition)
+    }
+    let definition =
+      source.isEmpty
+      ? nil
+      : try NetworkDefinition(
+        checking: try source.document(over: ["cooldown": ["seconds": .number(0)]]), name: network)
+    return (
+      DiskStore(directory: dataDir, network: network, definition: definition), definition
+    )
+  }
+}
+
+extension AllocationStore {
+  /// Visits the entries of a kind with the number of their bytes, as far as it is known: leases by
+  /// address, the chunks of one level of a pool in order. From Consul it takes little memory.
+  func visitInOrder(
+    _ kind: StoreListing, deadline: Deadline,
+    _ visit: (StoreKey, StoreEntry, Int) throws(StoreError) -> Void
+  ) async throws(StoreError) {
+    if let store = self as? ConsulStore {
+      return try await store.listInPages(kind, deadline: deadline, visit)
+    }
+    var entries: [(key: StoreKey, entry: StoreEntry)] = []
+    try await list(kind, deadline: deadline) { (key, entry) throws(StoreError) in
+      entries.append((key, entry))
+    }
+    entries.sort { left, right in
+      switch (left.key, right.key) {
+      case (.lease(let left), .lease(let right)): left < right
+      case (.chunk(let left), .chunk(let right)): left.node < right.node
+      default: false
+      }
+    }
+    for (key, entry) in entries { try visit(key, entry, 0) }
   }
 }
 
@@ -44,21 +92,20 @@ extension LeaseCommand {
       let filter = try filter()
       let store = try place.store(network)
       let deadline = place.consul.deadline
-      var found: [(address: IPAddress, lease: Lease)] = []
+      var listing = LeaseListing(format.output)
       var damaged: [IPAddress] = []
       try await asking { () async throws(StoreError) in
-        try await store.list(.leases, deadline: deadline) { key, entry in
+        try await store.visitInOrder(.leases, deadline: deadline) { (key, entry, _) in
           guard case .lease(let address) = key else { return }
           guard case .lease(let lease) = entry.value else {
             damaged.append(address)
             return
           }
-          if filter.includes(address, lease) { found.append((address, lease)) }
+          if filter.includes(address, lease) { listing.add(address, lease) }
         }
       }
-      found.sort { $0.address < $1.address }
-      show(found)
-      for address in damaged.sorted() {
+      listing.finish()
+      for address in damaged {
         Terminal.say("the lease of \(address) cannot be read: ipamctl check \(network) --repair")
       }
       if !damaged.isEmpty { throw Failure(.failed, "\(damaged.count) leases are damaged") }
@@ -81,24 +128,36 @@ extension LeaseCommand {
       filter.createdUpTo = olderThan.map { now > $0 ? now - $0 : 0 }
       return filter
     }
+  }
+}
 
-    private func show(_ found: [(address: IPAddress, lease: Lease)]) {
-      switch format.output {
-      case .json:
-        Terminal.print(
-          JSONValue.array(found.map { $0.lease.document(of: $0.address) }).indented)
-      case .table:
-        let rows = found.map { address, lease in
-          [
-            address.description, lease.attachment.container, lease.attachment.interface,
-            lease.attachment.node.isEmpty ? "-" : lease.attachment.node,
-            lease.mac?.description ?? "-", lease.createdAt == 0 ? "-" : utc(lease.createdAt),
-            lease.workload.title ?? "-",
-          ]
-        }
-        let head = ["ADDRESS", "CONTAINER", "INTERFACE", "NODE", "MAC", "SINCE", "WORKLOAD"]
-        Terminal.print(Table(head, rows).text)
-      }
+/// Leases as they are printed, each once it is known.
+private struct LeaseListing {
+  private let format: OutputFormat
+  private var table = LongTable([
+    "ADDRESS", "CONTAINER", "INTERFACE", "NODE", "MAC", "SINCE", "WORKLOAD",
+  ])
+  private var array = LongArray()
+
+  init(_ format: OutputFormat) { self.format = format }
+
+  mutating func add(_ address: IPAddress, _ lease: Lease) {
+    switch format {
+    case .json: array.add(lease.document(of: address))
+    case .table:
+      table.add([
+        address.description, lease.attachment.container, lease.attachment.interface,
+        lease.attachment.node.isEmpty ? "-" : lease.attachment.node,
+        lease.mac?.description ?? "-", lease.createdAt == 0 ? "-" : utc(lease.createdAt),
+        lease.workload.title ?? "-",
+      ])
+    }
+  }
+
+  mutating func finish() {
+    switch format {
+    case .json: array.finish()
+    case .table: table.print()
     }
   }
 }

@@ -45,8 +45,8 @@ struct Ipamctl: AsyncParsableCommand {
     discussion: ExitStatus.help,
     version: "0.1.0",
     subcommands: [
-      NetworkCommand.self, LeaseCommand.self, ImportCommand.self, CheckCommand.self,
-      ReclaimCommand.self, MapCommand.self,
+      NetworkCommand.self, LeaseCommand.self, PoolCommand.self, WhoCommand.self,
+      ImportCommand.self, CheckCommand.self, ReclaimCommand.self, MapCommand.self,
     ])
 }
 

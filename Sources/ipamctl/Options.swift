@@ -96,7 +96,9 @@ extension Failure {
     switch error {
     case .store(let error): self.init(error)
     case .deadlineExceeded, .outcomeUnknown: self.init(.unavailable, error.description)
-    case .undefinedNetwork: self.init(.no, error.description)
+    case .undefinedNetwork, .exhausted, .requestedGateway, .requestedTaken, .requestedElsewhere,
+      .alreadyHeld, .macTaken, .notHeld:
+      self.init(.no, error.description)
     default: self.init(.failed, error.description)
     }
   }

@@ -14,13 +14,20 @@ enum Terminal {
   /// Writes all of a text; a reader that went away is its own affair.
   static func write(_ text: String, to descriptor: Int32) {
     var text = text
-    text.withUTF8 { bytes in
-      var sent = 0
-      while sent < bytes.count {
-        let count = Glibc.write(
-          descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent)
-        if count > 0 { sent += count } else if errno != EINTR { return }
-      }
+    text.withUTF8 { write($0, to: descriptor) }
+  }
+
+  /// Writes bytes to standard output.
+  static func write(_ bytes: [UInt8]) {
+    bytes.withUnsafeBufferPointer { write($0, to: STDOUT_FILENO) }
+  }
+
+  private static func write(_ bytes: UnsafeBufferPointer<UInt8>, to descriptor: Int32) {
+    var sent = 0
+    while sent < bytes.count {
+      let count = Glibc.write(
+        descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent)
+      if count > 0 { sent += count } else if errno != EINTR { return }
     }
   }
 
@@ -49,6 +56,21 @@ enum Terminal {
       }
     }
     throw Failure(.usage, "\(path): more than \(JSONLimits.bytes) bytes")
+  }
+
+  static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// Replaces a file whole: a reader finds the old text or the new one.
+  static func replace(_ path: String, with text: String) throws(Failure) {
+    let draft = "\(path).\(getpid())"
+    func failure() -> Failure { Failure(.failed, "\(path): \(String(cString: strerror(errno)))") }
+    guard let file = fopen(draft, "we") else { throw failure() }
+    let isWritten = fputs(text, file) >= 0
+    guard fclose(file) == 0, isWritten, rename(draft, path) == 0 else {
+      let failure = failure()
+      unlink(draft)
+      throw failure
+    }
   }
 
   /// All variables; of a repeated one the first, as getenv(3) has it.
