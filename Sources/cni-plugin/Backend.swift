@@ -15,6 +15,8 @@ struct Backend {
   let allocator: NetworkAllocator
   /// What an error tells the operator to type.
   let remedies: Remedies
+  /// Where this node writes down who held what and when.
+  let journal: Journal
   /// Whether it is kept as host-local keeps it, and speaks as host-local does.
   var isDirectory: Bool { allocator.store.traits.isLocal }
   /// Where that is, for the log.
@@ -43,6 +45,9 @@ struct Backend {
       sync: settings.sync ?? false)
     self.definition = definition
     remedies = .directory(network: invocation.configuration.name, path: directory)
+    journal = Journal(
+      stateDirectory: settings.stateDirectory ?? Self.stateDirectory,
+      network: invocation.configuration.name)
     place = "directory"
     nodeName = ""
     earlierNodeNames = []
@@ -75,6 +80,8 @@ struct Backend {
     self.definition = definition
     remedies = .consul(
       network: invocation.configuration.name, store, stateDirectory: stateDirectory)
+    journal = Journal(
+      stateDirectory: stateDirectory, network: invocation.configuration.name)
     place = configuration.endpoint.description
     nodeName = identity.node.name
     earlierNodeNames = identity.earlierNames

@@ -1,5 +1,6 @@
 import AddressSpace
 import CNI
+import DiskBackend
 import IPAM
 
 // One command of a runtime, in our words.
@@ -58,6 +59,9 @@ struct Command {
     } catch {
       throw CNIError(error, backend.remedies)
     }
+    if !acquired.isRepeat {
+      write([event(.acquire, backend.name(of: invocation.attachment), acquired.attachment)])
+    }
     if Log.keeps(.info) {
       let addresses = acquired.attachment.holdings.map(\.address.description)
       log(
@@ -71,11 +75,29 @@ struct Command {
 
   private func delete() async throws {
     do {
-      _ = try await backend.allocator.release(
-        backend.names(of: invocation.attachment), deadline: deadline)
+      let names = backend.names(of: invocation.attachment)
+      let released = try await backend.allocator.release(names, deadline: deadline)
+      if let released {
+        let name = names.first { $0.node == released.node.name } ?? names[0]
+        write([event(.release, name, released)])
+      }
     } catch {
       throw CNIError(error, backend.remedies)
     }
+  }
+
+  private func event(
+    _ kind: JournalEvent.Kind, _ name: AttachmentKey, _ attachment: Attachment
+  ) -> JournalEvent {
+    JournalEvent(
+      time: SystemProcess.surroundings.now(), kind: kind,
+      addresses: attachment.holdings.map(\.address), attachment: name,
+      workload: attachment.workload)
+  }
+
+  /// The journal is for people who look back: an event that is lost fails nobody.
+  private func write(_ events: [JournalEvent]) {
+    if !backend.journal.append(events) { log(.debug, "the journal cannot be written") }
   }
 
   private func check() async throws {
@@ -102,6 +124,10 @@ struct Command {
     } catch {
       throw CNIError(error, backend.remedies)
     }
+    write(
+      collected.released.compactMap { name in
+        collected.held[name].map { event(.release, name, $0) }
+      })
     for name in collected.fromBeforeBoot {
       log(
         .info, "released what an earlier boot of this node left",

@@ -6,6 +6,8 @@ public import AddressSpace
 public struct Collected: Sendable {
   /// The attachments that were released.
   public let released: [AttachmentKey]
+  /// What each attachment that was to be released held.
+  public let held: [AttachmentKey: Attachment]
   /// Those of them that were made before this boot of the node; empty where no boot is recorded.
   public let fromBeforeBoot: [AttachmentKey]
   /// What could not be released, and why.
@@ -59,7 +61,7 @@ extension NetworkAllocator {
   ) async throws(AllocationError) -> Collected {
     let begun = surroundings.now()
     let isShared = store.traits.isShared
-    var unused: [AttachmentKey] = []
+    var unused: [AttachmentKey: Attachment] = [:]
     var earlier: Set<AttachmentKey> = []
     do {
       try await store.list(.attachments(node: isShared ? node.name : nil), deadline: deadline) {
@@ -68,7 +70,7 @@ extension NetworkAllocator {
         else { return }
         let isOurs = attachment.node.instance == node.instance && attachment.createdAt < begun
         if (isOurs || !isShared) && !isInUse(name) {
-          unused.append(name)
+          unused[name] = attachment
           let boot = attachment.node.bootID
           if !boot.isEmpty, !node.bootID.isEmpty, boot != node.bootID { earlier.insert(name) }
         }
@@ -76,9 +78,10 @@ extension NetworkAllocator {
     } catch {
       throw .store(error)
     }
-    let (released, failures) = await releaseAll(unused, deadline)
+    let (released, failures) = await releaseAll(Array(unused.keys), deadline)
     return Collected(
-      released: released, fromBeforeBoot: released.filter(earlier.contains), failures: failures)
+      released: released, held: unused, fromBeforeBoot: released.filter(earlier.contains),
+      failures: failures)
   }
 
   private func releaseAll(

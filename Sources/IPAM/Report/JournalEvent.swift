@@ -1,0 +1,108 @@
+public import AddressSpace
+
+// One line of a node's journal: fields between tabs, what would break one written as %XX.
+//
+//   1772000000  acquire  10.1.0.2,2001:db8::2  worker-1  4f0c…  eth0  K8S_POD_NAME=web
+
+/// An address came to an attachment, or went.
+public struct JournalEvent: Hashable, Sendable {
+  /// Which way.
+  public enum Kind: String, Hashable, Sendable {
+    case acquire
+    case release
+  }
+
+  /// Seconds since 1970 by the node's clock.
+  public var time: UInt64
+  /// Which way.
+  public var kind: Kind
+  /// All that the attachment holds or held.
+  public var addresses: [IPAddress]
+  /// Whose.
+  public var attachment: AttachmentKey
+  /// Who asked, as far as it is known.
+  public var workload: Workload
+
+  /// An event.
+  public init(
+    time: UInt64, kind: Kind, addresses: [IPAddress], attachment: AttachmentKey,
+    workload: Workload = Workload()
+  ) {
+    self.time = time
+    self.kind = kind
+    self.addresses = addresses
+    self.attachment = attachment
+    self.workload = workload
+  }
+}
+
+extension JournalEvent {
+  /// The event as a line, without its end. O(bytes).
+  public var line: String {
+    let labels = workload.labels.sorted { $0.key < $1.key }
+      .map { "\(Self.escape($0.key))=\(Self.escape($0.value))" }
+    return [
+      String(time), kind.rawValue, addresses.map(\.description).joined(separator: ","),
+      Self.escape(attachment.node), Self.escape(attachment.container),
+      Self.escape(attachment.interface), labels.joined(separator: ","),
+    ].joined(separator: "\t")
+  }
+
+  /// The event of a line; nil if it is none, as after a crash in the middle of one. O(bytes).
+  public init?(line: some StringProtocol) {
+    let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+    guard fields.count == 7, let time = UInt64(fields[0]),
+      let kind = Kind(rawValue: String(fields[1]))
+    else { return nil }
+    let addresses = fields[2].split(separator: ",").map { try? IPAddress(parsing: String($0)) }
+    let names = fields[3...5].compactMap { Self.unescape($0) }
+    guard !addresses.contains(nil), names.count == 3 else { return nil }
+    var labels: [String: String] = [:]
+    for label in fields[6].split(separator: ",") {
+      let parts = label.split(separator: "=", omittingEmptySubsequences: false)
+      guard parts.count == 2, let name = Self.unescape(parts[0]),
+        let value = Self.unescape(parts[1])
+      else { return nil }
+      labels[name] = value
+    }
+    self.init(
+      time: time, kind: kind, addresses: addresses.compactMap { $0 },
+      attachment: AttachmentKey(node: names[0], container: names[1], interface: names[2]),
+      workload: Workload(labels))
+  }
+
+  /// A name without what separates fields, lines, files or labels.
+  package static func escape(_ name: String) -> String {
+    var bytes: [UInt8] = []
+    for byte in name.utf8 {
+      if byte < 0x20 || byte == 0x7F || "%,=/".utf8.contains(byte) {
+        bytes += [UInt8(ascii: "%"), digit(byte >> 4), digit(byte & 15)]
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The name that was escaped; nil if it was not.
+  package static func unescape(_ text: some StringProtocol) -> String? {
+    var bytes: [UInt8] = []
+    var rest = Array(text.utf8)[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      guard rest.count >= 2,
+        let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+      else { return nil }
+      bytes.append(code)
+      rest = rest.dropFirst(2)
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func digit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
+  }
+}
