@@ -11,6 +11,7 @@ enum Children {
     var folders: Set<String> = []
     var work: [@Sendable () -> Void] = []
     var hasThread = false
+    var isInterrupted = false
   }
   private static let state = Mutex(State())
   private static let wakeUp = DispatchSemaphore(value: 0)
@@ -45,6 +46,7 @@ enum Children {
 
   /// Ends a child at once. Its data is of no use to anybody, so there is nothing to say good-bye to.
   static func end(_ process: Process) {
+    leaveToInterrupt()
     guard process.isRunning else { return ended(process) }
     kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
@@ -53,6 +55,7 @@ enum Children {
 
   /// It has ended by itself.
   static func ended(_ process: Process) {
+    leaveToInterrupt()
     process.waitUntilExit()
     state.withLock { _ = $0.pids.remove(process.processIdentifier) }
   }
@@ -67,6 +70,7 @@ enum Children {
   }
 
   static func remove(_ folder: URL) {
+    leaveToInterrupt()
     try? FileManager.default.removeItem(at: folder)
     state.withLock { _ = $0.folders.remove(folder.path) }
   }
@@ -78,16 +82,29 @@ enum Children {
       let source = DispatchSource.makeSignalSource(
         signal: number, queue: DispatchQueue(label: "signals"))
       source.setEventHandler {
-        let (pids, folders) = state.withLock { ($0.pids, $0.folders) }
+        let (pids, folders) = state.withLock { state in
+          state.isInterrupted = true
+          return (state.pids, state.folders)
+        }
         for pid in pids { kill(pid, SIGKILL) }
         // What was killed may write for a moment yet.
         for _ in 0..<500 where pids.contains(where: isRunning) { usleep(10_000) }
-        for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
+        for folder in folders {
+          for _ in 0..<50 where FileManager.default.fileExists(atPath: folder) {
+            try? FileManager.default.removeItem(atPath: folder)
+          }
+        }
         _exit(128 + number)
       }
       source.resume()
       signals.append(source)
     }
+  }
+
+  /// Cells fail when their servers are gone; one of two who clean up stumbles over the other, and the
+  /// program must not end before the work is done. So the cell waits here for the end.
+  private static func leaveToInterrupt() {
+    while state.withLock({ $0.isInterrupted }) { sleep(1) }
   }
 
   /// Neither gone nor a zombie.

@@ -94,20 +94,23 @@ struct Writers: Sendable {
 
   /// What a writer of mix release holds at the beginning: as much as it can release in its time, within
   /// what the pool has.
-  private func prepare(_ allocators: [Int: NetworkAllocator]) async throws -> [Int: [String]] {
+  private func prepare(_ allocators: [Int: NetworkAllocator]) async throws -> [Int: [HistoryEvent]]
+  {
     guard cell.mix == .release else { return [:] }
     let each = cell.operations ?? max(1, Fill.capacity(cell) / 2 / cell.writers)
-    return try await withThrowingTaskGroup(of: (Int, [String]).self) { group in
+    return try await withThrowingTaskGroup(of: (Int, [HistoryEvent]).self) { group in
       for (writer, allocator) in allocators {
         group.addTask {
-          var held: [String] = []
+          var held: [HistoryEvent] = []
           for number in 0..<each {
-            let container = "r\(writer)-\(number)"
-            _ = try await allocator.acquire(
-              AcquireRequest(
-                attachment: Self.attachment(nodes[writer % cell.nodes], container)),
-              deadline: deadline)
-            held.append(container)
+            let key = Self.attachment(nodes[writer % cell.nodes], "r\(writer)-\(number)")
+            let called = clock.monotonic()
+            let got = try await allocator.acquire(
+              AcquireRequest(attachment: key), deadline: deadline)
+            held.append(
+              HistoryEvent(
+                .acquired(got.attachment.holdings.map(\.address)), key, called: called,
+                returned: clock.monotonic()))
           }
           return (writer, held)
         }
@@ -120,19 +123,20 @@ struct Writers: Sendable {
 
   /// The mix of the cell, each operation with the deadline that a runtime would give it.
   private func leases(
-    _ writer: Int, _ allocator: NetworkAllocator, _ held: [String],
+    _ writer: Int, _ allocator: NetworkAllocator, _ held: [HistoryEvent],
     _ clocks: (begin: UInt64, end: UInt64)
   ) async -> Tally {
     var tally = Tally()
     let node = nodes[writer % cell.nodes]
-    var names = held
+    tally.events = held
+    var names = held.map(\.attachment)
     var wanted = cell.mix == .given ? Fill.given(cell, writer) : []
     var number = 0
     while clock.monotonic() < clocks.end, tally.allOperations < cell.operations ?? .max {
       var isRefused = false
       if cell.mix == .release {
         guard let name = names.popLast() else { break }
-        await release(Self.attachment(node, name), allocator, clocks.begin, &tally)
+        await release(name, allocator, clocks.begin, &tally)
       } else {
         if cell.mix == .given, wanted.isEmpty { break }
         number += 1
