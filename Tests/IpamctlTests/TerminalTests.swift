@@ -45,4 +45,17 @@ import Testing
       #expect(lint.exitStatus == 0 && lint.output.isEmpty, "\(lint)")
     }
   }
+
+  @Test(.needsConsul) func noControlCharacterReachesTheTerminal() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    #expect(try await bench.plugin("ADD", "net", "c1").exitStatus == 0)
+    let key = bench.key("net/addresses/0a010002")
+    let lease = try bench.consul.request("GET", key + "?raw").body
+    // Of two members of one name the last counts.
+    let hostile = lease.dropLast() + #","workload":{"POD":"a\u001b[31mb"}}"#
+    _ = try bench.consul.request("PUT", key, body: String(hostile))
+    let table = try await bench.succeeds("lease", "list", "net")
+    #expect(table.contains("POD=a?[31mb") && !table.contains("\u{1B}"), "\(table)")
+  }
 }

@@ -44,16 +44,17 @@ struct AddressMap {
     var excluded: ExactCount { total - allowed - ExactCount(UInt64(outside)) }
   }
 
-  /// A map of at most 2^`cellLimit` cells; nil if the window does not lie in the pool or is smaller
-  /// than one of its units.
-  init?(of space: PoolSpace, window: Prefix, cellLimit: Int) {
+  /// A map whose cells are units if it has at most 2^`limits.exact` of them, else of at most
+  /// 2^`limits.aggregated` cells; nil if the window does not lie in the pool or is smaller than one of
+  /// its units.
+  init?(of space: PoolSpace, window: Prefix, limits: (exact: Int, aggregated: Int)) {
     let pool = space.geometry
     guard pool.subnet.contains(window), let ordinals = pool.ordinals(of: window) else { return nil }
     let windowBits = pool.unitPrefixLength - window.length
     self.space = space
     self.window = window
     first = ordinals.first
-    cellBits = min(windowBits, cellLimit)
+    cellBits = windowBits <= limits.exact ? windowBits : min(windowBits, limits.aggregated)
     unitsPerCellBits = windowBits - cellBits
     cells = [Cell](repeating: Cell(), count: 1 << cellBits)
     counts = Counts()

@@ -50,9 +50,10 @@ struct MapCommand: AsyncParsableCommand {
     }
     let isPicture = svg != nil || png != nil
     let columns = width ?? min(Terminal.columns ?? 80, 80)
-    let limit = isPicture ? MapPicture.cellLimit : TerminalMap.cellLimit(columns: columns)
+    let fitting = TerminalMap.cellLimit(columns: columns)
+    let limits = isPicture ? MapPicture.cellLimits : (exact: fitting, aggregated: fitting)
     let maps = try await place.maps(
-      of: name, source: source, window: window, cellLimit: limit)
+      of: name, source: source, window: window, limits: limits)
     if isPicture {
       try draw(MapPicture(network: name, maps: maps))
     } else {
@@ -97,11 +98,12 @@ extension Theme: ExpressibleByArgument {}
 extension StoreOptions {
   /// A map of each pool, or of the one that a window lies in.
   fileprivate func maps(
-    of network: String, source: DefinitionOptions, window: Prefix?, cellLimit: Int
+    of network: String, source: DefinitionOptions, window: Prefix?,
+    limits: (exact: Int, aggregated: Int)
   ) async throws(Failure) -> [AddressMap] {
     func empty(_ definition: NetworkDefinition) throws(Failure) -> [AddressMap] {
       let maps = try definition.spaces().compactMap { space in
-        AddressMap(of: space, window: window ?? space.geometry.subnet, cellLimit: cellLimit)
+        AddressMap(of: space, window: window ?? space.geometry.subnet, limits: limits)
       }
       guard !maps.isEmpty else {
         throw Failure(.no, "no pool of network \(network) has \(window.map(\.description) ?? "-")")

@@ -27,8 +27,9 @@ protocol Canvas {
 }
 
 struct MapPicture {
-  /// The binary logarithm of the most cells that a picture has: 256 by 256.
-  static let cellLimit = 16
+  /// Cells as powers of two: all of a /16 one by one, 256 by 256; of more only 64 by 64, large enough
+  /// to be seen alone and to have a title.
+  static let cellLimits = (exact: 16, aggregated: 12)
   /// The width of a character and the distance of lines.
   static let (advance, lineHeight) = (12, 24)
   private static let margin = 24
