@@ -111,6 +111,17 @@ struct Backend {
     return names
   }
 
+  /// What the command has cost so far, for the log; a directory counts nothing.
+  var cost: [(String, String)] {
+    guard let consul = allocator.store as? ConsulStore else { return [] }
+    let counters = consul.counters
+    return [
+      ("roundTrips", String(counters.requests)), ("commits", String(counters.commits)),
+      ("connections", String(counters.connections)),
+      ("bytesSent", String(counters.bytesSent)), ("bytesReceived", String(counters.bytesReceived)),
+    ]
+  }
+
   /// Says on standard error in which of the given keys the definition that rules differs from the
   /// configuration.
   func warnOfDifferences(_ ruling: NetworkDefinition, in keys: Set<String>) {

@@ -15,7 +15,13 @@ struct Command {
 
   init(_ invocation: Invocation) throws {
     self.invocation = invocation
-    arguments = try invocation.arguments()
+    do {
+      arguments = try invocation.arguments()
+    } catch {
+      // The reference decodes the whole configuration first: what is no address there is said first.
+      try invocation.configuration.checkSyntax()
+      throw error
+    }
     let settings = try invocation.configuration.storeSettings()
     Log.configure(invocation, settings)
     let surroundings = SystemProcess.surroundings
@@ -27,6 +33,7 @@ struct Command {
 
   /// Does it; what there is to print.
   func perform() async throws -> AddResult? {
+    defer { if Log.keeps(.debug) { log(.debug, "cost", backend.cost) } }
     var result: AddResult?
     switch invocation.command {
     case .add: result = try await add()

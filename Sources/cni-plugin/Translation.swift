@@ -90,6 +90,19 @@ extension NetworkDefinition {
   }
 }
 
+extension NetworkConfiguration {
+  /// Refuses what cannot be decoded, or is no address or prefix, in the ranges and what goes along.
+  func checkSyntax() throws {
+    for text in try poolSettings().allRangeSets.joined() {
+      do {
+        try SubnetRange.checkSyntax(SubnetRange.Text(text))
+      } catch {
+        throw CNIError(.configuration, error.description)
+      }
+    }
+  }
+}
+
 extension PoolSettings {
   /// The keys that a file sets, of those in which definitions can differ: a default is no opinion.
   var opinions: Set<String> {

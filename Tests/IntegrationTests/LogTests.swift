@@ -35,6 +35,22 @@ struct LogTests {
     #expect(!added.ended.errorOutput.contains("a-secret-of-the-tests"))
   }
 
+  /// At debug level a command says what it cost: a warm ADD on Consul is one request, the commit.
+  @Test func whatACommandCosts() async throws {
+    let network = try await TestNetwork(.consul)
+    let configuration = network.configuration(["subnet": "10.7.0.0/24", "logLevel": "debug"])
+    for (container, roundTrips) in [("c1", nil), ("c2", "1")] {
+      let added = try await Call("ADD", configuration, container: container).succeeds()
+      let cost = lines(added.ended.errorOutput).filter { $0.contains(" msg=cost") }
+      #expect(cost.count == 1 && cost[0].contains(" level=debug "), "\(added)")
+      #expect(cost[0].contains(roundTrips == nil ? " commits=2 " : " commits=1 "), "\(cost)")
+      if let roundTrips { #expect(cost[0].contains(" roundTrips=\(roundTrips) "), "\(cost)") }
+    }
+    let quiet = network.configuration(["subnet": "10.7.0.0/24", "logLevel": "info"])
+    let added = try await Call("ADD", quiet, container: "c3").succeeds()
+    #expect(!added.ended.errorOutput.contains("msg=cost"), "\(added)")
+  }
+
   /// Without a word in the configuration, success and failure leave standard error empty.
   @Test func quietByDefault() async throws {
     let network = try await TestNetwork(.disk)

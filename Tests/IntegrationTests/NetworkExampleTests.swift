@@ -1,5 +1,6 @@
 // The network configurations in Examples are run as the runtimes that they are for would run them.
 
+internal import FoundationEssentials
 import TestSupport
 import Testing
 
@@ -23,6 +24,48 @@ struct NetworkExampleTests {
       #expect(added.ended.errorOutput.isEmpty, "\(added)")
       try await Call("DEL", plugin).succeeds()
     }
+  }
+}
+
+@Suite(.needsConsul)
+struct ReadmeTests {
+  private static func readme() throws -> String {
+    String(decoding: try readRepositoryFile("README.md"), as: UTF8.self)
+  }
+
+  /// Every configuration in the README works as it stands, but for the way to the store and for what
+  /// belongs to TLS.
+  @Test func everyConfigurationWorks() async throws {
+    let blocks = try Self.readme().components(separatedBy: "```json\n").dropFirst()
+      .map { try JSON(parsing: $0.components(separatedBy: "```")[0]) }
+    #expect(blocks.count == 5)
+    for block in blocks {
+      var ipam = try #require(block["ipam"])
+      let network = try await TestNetwork(ipam["type"] == "consul" ? .consul : .disk)
+      for key in ["token_file", "ca_file"] { ipam[key] = nil }
+      let name: JSON = ["name": "net", "ipam": ipam.merging(network.place)]
+      let added = try await Call("ADD", block.merging(name)).succeeds()
+      #expect(added.addresses.count == max(1, ipam["ranges"]?.elements?.count ?? 0), "\(added)")
+      try await Call("DEL", block.merging(name)).succeeds()
+      #expect(try network.audit() == Holders())
+    }
+  }
+
+  /// A key that the plugin reads and the README does not name is nobody's.
+  @Test func everyKeyIsNamed() throws {
+    let readme = try Self.readme()
+    var count = 0
+    for file in ["StoreSettings", "PoolSettings", "ConsulSettings"] {
+      let source = String(
+        decoding: try readRepositoryFile("Sources/CNI/\(file).swift"), as: UTF8.self)
+      for piece in source.components(separatedBy: "(\"").dropFirst() {
+        let key = piece.components(separatedBy: "\"")[0]
+        let isNamed = readme.contains("`\(key)`") || readme.contains("`runtimeConfig.\(key)`")
+        #expect(isNamed || key == "runtimeConfig", "README.md does not name \(key)")
+        count += 1
+      }
+    }
+    #expect(count > 30, "only \(count) keys found in the sources")
   }
 }
 

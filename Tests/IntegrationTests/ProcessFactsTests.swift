@@ -67,8 +67,8 @@ struct ProcessFactsTests {
 
   @Test(
     .enabled(PluginFile.staticReason) { await PluginFile.isStatic },
-    .needsRoot)
-  func theReleasePluginRunsWhereThereIsOnlyGlibc() async throws {
+    .needsRoot, arguments: StoreKind.allCases)
+  func theReleasePluginRunsWhereThereIsOnlyGlibc(_ kind: StoreKind) async throws {
     let root = try TemporaryFolder()
     let folders = ["/lib64", "/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib"]
     for library in try await PluginFile.libraries() {
@@ -81,18 +81,18 @@ struct ProcessFactsTests {
     }
     try copy(Program.ours, to: root.path + "/plugin")
 
-    let configuration: JSON = [
-      "name": "net", "cniVersion": "1.0.0",
-      "ipam": [
-        "type": "host-local", "dataDir": "/networks", "stateDir": "/state",
-        "subnet": "10.7.0.0/24",
-      ],
-    ]
-    var execution = Execution(["/usr/sbin/chroot", root.path, "/plugin"])
-    execution.environment = Call("ADD", configuration).variables
-    execution.input = .text(configuration.text)
-    let answer = Answer(try await execution.run())
-    #expect(answer.addresses == ["10.7.0.2/24"], "\(answer)")
+    let network = try await TestNetwork(kind)
+    var ipam: JSON = ["subnet": "10.7.0.0/24"]
+    ipam = ipam.merging(network.place)
+    ipam = ipam.merging(["stateDir": "/state"])
+    if kind == .disk { ipam["dataDir"] = "/networks" }
+    let configuration: JSON = ["name": "net", "cniVersion": "1.1.0", "ipam": ipam]
+    for command in ["VERSION", "STATUS", "ADD", "CHECK", "DEL"] {
+      var call = Call(command, configuration).by("/plugin")
+      call.entering = ["/usr/sbin/chroot", root.path]
+      let answer = try await call.succeeds()
+      if command == "ADD" { #expect(answer.addresses == ["10.7.0.2/24"], "\(answer)") }
+    }
   }
 
   private func copy(_ program: String, to path: String) throws {

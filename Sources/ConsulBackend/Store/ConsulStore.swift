@@ -22,6 +22,9 @@ public final class ConsulStore: AllocationStore {
   /// Where this project's keys begin unless the configuration says otherwise.
   public static let defaultPrefix = "cni-ipam-consul"
 
+  /// What the store's client has done so far.
+  package var counters: ConsulCounters { client.counters }
+
   /// A store for one network.
   ///
   /// - Parameters:

@@ -131,7 +131,7 @@ public struct SubnetRange: Hashable, Sendable {
   }
 
   /// Refuses texts that are no addresses, whatever they would mean together.
-  static func checkSyntax(_ text: Text) throws(NetworkDefinitionError) {
+  public static func checkSyntax(_ text: Text) throws(NetworkDefinitionError) {
     if let subnet = text.subnet { _ = try parseSubnet(subnet) }
     for address in [text.rangeStart, text.rangeEnd, text.gateway] { _ = try parseAddress(address) }
   }

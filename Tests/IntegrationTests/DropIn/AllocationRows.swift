@@ -7,7 +7,7 @@ private let inSmall = "failed to allocate for range 0: "
 private func ips(_ addresses: JSON...) -> JSON { ["args": ["cni": ["ips": .array(addresses)]]] }
 
 enum AllocationRows {
-  static let all = order + requests + duplicates + deletion + checking
+  static let all = order + errorOrder + requests + duplicates + deletion + checking
 
   static let order: [DropInRow] = [
     DropInRow(
@@ -148,6 +148,26 @@ enum AllocationRows {
       .fails(
         #"ARGS: error parsing value of pair "IP=zz": invalid IP address zz"#,
         arguments: "IP=zz")),
+  ]
+
+  /// Of two errors the reference says the one that it meets first: what cannot be decoded, then
+  /// CNI_ARGS, then what makes no sense.
+  static let errorOrder: [DropInRow] = [
+    DropInRow(
+      "bad CNI_ARGS and no prefix", ["subnet": "zz"],
+      .fails("invalid CIDR address: zz", arguments: "FOO")),
+    DropInRow(
+      "bad CNI_ARGS and no gateway", ["subnet": "10.0.0.0/24", "gateway": "zz"],
+      .fails("invalid IP address: zz", arguments: "IP=zz;")),
+    DropInRow(
+      "bad CNI_ARGS and a bad route", ["subnet": "10.0.0.0/24", "routes": [["dst": "nowhere"]]],
+      .fails("invalid CIDR address: nowhere", arguments: "FOO=BAR")),
+    DropInRow(
+      "bad CNI_ARGS and host bits", ["subnet": "10.0.0.1/24"],
+      .fails(#"ARGS: invalid pair "FOO""#, arguments: "FOO")),
+    DropInRow(
+      "bad CNI_ARGS and no ranges", [:],
+      .fails(#"ARGS: unknown args ["FOO=BAR"]"#, arguments: "FOO=BAR")),
   ]
 
   private static let twice = " has been allocated to c1, duplicate allocation is not allowed"

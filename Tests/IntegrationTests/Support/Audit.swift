@@ -64,8 +64,9 @@ extension TestNetwork {
         let record = try JSON(parsing: String(decoding: bytes, as: UTF8.self))
         for holding in record["addresses"]?.elements ?? [] {
           let address = holding["address"]?.string ?? "?"
-          if let other = claimed.updateValue("\(parts[2])/\(parts[3])", forKey: address) {
-            found.problems.append("\(address) is held by \(other) and \(parts[2])/\(parts[3])")
+          let owner = "\(Self.name(parts[2]))/\(Self.name(parts[3]))"
+          if let other = claimed.updateValue(owner, forKey: address) {
+            found.problems.append("\(address) is held by \(other) and \(owner)")
           }
         }
       case "pools":
@@ -85,6 +86,17 @@ extension TestNetwork {
       found.problems.append("\(address): \(isSet ? "a bit without lease" : "a lease without bit")")
     }
     return found
+  }
+
+  /// What a part of a key stands for: `=XX` is a byte that a key cannot have.
+  private static func name(_ part: String) -> String {
+    var pieces = part.split(separator: "=", omittingEmptySubsequences: false)
+    var bytes = Array(pieces.removeFirst().utf8)
+    for piece in pieces {
+      bytes.append(UInt8(piece.prefix(2), radix: 16) ?? UInt8(ascii: "?"))
+      bytes += piece.dropFirst(2).utf8
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   /// The addresses whose bits are set and not cooling in one level-0 chunk.
