@@ -85,6 +85,8 @@ extension LeaseCommand {
     @Option(help: "Only that of this MAC address.") var mac: String?
     @Option(help: "Only those in this prefix, for example 10.1.2.0/24.") var within: String?
     @Option(help: "Only those held for at least this many seconds.") var olderThan: UInt64?
+    @Flag(help: "Only those that predate this host's boot; from Consul with --node, this host.")
+    var beforeBoot = false
     @OptionGroup var place: StoreOptions
     @OptionGroup var format: OutputOptions
 
@@ -126,6 +128,10 @@ extension LeaseCommand {
       }
       let now = ConsulOptions.surroundings.now()
       filter.createdUpTo = olderThan.map { now > $0 ? now - $0 : 0 }
+      guard !beforeBoot || place.dataDir != nil || node != nil else {
+        throw Failure(.usage, "--before-boot: give this host's name with --node")
+      }
+      filter.boot = beforeBoot ? HostBoot(now: now) : nil
       return filter
     }
   }
@@ -171,6 +177,7 @@ struct LeaseFilter {
   var mac: MACAddress?
   var prefix: Prefix?
   var createdUpTo: UInt64?
+  var boot: HostBoot?
 
   func includes(_ address: IPAddress, _ lease: Lease) -> Bool {
     (node.map { $0 == lease.attachment.node } ?? true)
@@ -180,6 +187,7 @@ struct LeaseFilter {
       && (mac.map { $0 == lease.mac } ?? true)
       && (prefix?.contains(address) ?? true)
       && (createdUpTo.map { lease.createdAt > 0 && lease.createdAt <= $0 } ?? true)
+      && (boot.map { $0.isAfter(lease) } ?? true)
   }
 }
 

@@ -118,7 +118,7 @@ struct FileTroubleTests {
     chmod(state, 0o755)
     for path in below { chmod("\(state)/\(path)", 0) }
 
-    try await foreign.expectRefusals([("ADD", "c3")], ["\(state)/node", "permission denied"])
+    try await foreign.expectRefusals([("ADD", "c3")], ["\(state)/node", "Permission denied"])
     for command in ["CHECK", "DEL"] {
       let answer = try await foreign.call(command, "c1").succeeds()
       #expect(answer.ended.errorOutput.contains("\(state)/node"), "\(answer)")

@@ -43,4 +43,40 @@ import Testing
     try await bench.golden("lease-list-disk", ["lease", "list", "net", "--data-dir", folder])
     #expect(lines.count == 2 && lines[1].prefix(5) == ["10.1.0.2", "c1", "eth0", "-", "-"])
   }
+
+  /// A lease that an earlier boot of this host left, told from one of this boot.
+  @Test func beforeBoot() async throws {
+    let bench = try await Bench()
+    let folder = bench.folder.path + "/networks"
+    let disk = #""backend": "disk", "dataDir": "\#(folder)", "subnet": "10.1.0.0/24""#
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    for container in ["old", "young"] {
+      #expect(try await bench.plugin("ADD", "net", container).exitStatus == 0)
+      #expect(try await bench.plugin("ADD", "net", container, disk).exitStatus == 0)
+    }
+    // As if written before: in Consul by the boot's id, in a directory by the file's time.
+    let list = try await bench.ctl("lease", "list", "net", "--container", "old", "--output", "json")
+    let address = try #require(try list.json.elements?.first?["address"]?.string)
+    let hex = address.split(separator: ".").map { part in
+      let digits = String(Int(part) ?? 0, radix: 16)
+      return digits.count == 1 ? "0" + digits : digits
+    }
+    let key = bench.key("net/addresses/" + hex.joined())
+    let boot = String(
+      decoding: try readFile("/proc/sys/kernel/random/boot_id").prefix { $0 > 0x20 },
+      as: UTF8.self)
+    let lease = try bench.consul.request("GET", key + "?raw").body
+    let changed = lease.replacing(boot, with: "00000000-another-boot")
+    #expect(changed != lease, "\(lease)")
+    try bench.put(key, changed)
+    try await ChildProcess.run(["touch", "-d", "@1000000000", "\(folder)/net/10.1.0.2"])
+
+    for place in [["--node", "n1"], ["--data-dir", folder]] {
+      let words = ["lease", "list", "net", "--before-boot", "--output", "json"] + place
+      let found = try await bench.ctl(words).json.elements ?? []
+      #expect(found.compactMap { $0["container"]?.string } == ["old"], "\(place)")
+    }
+    let vague = try await bench.ctl("lease", "list", "net", "--before-boot")
+    #expect(vague.exitStatus == 2 && vague.errorOutput.contains("--node"), "\(vague)")
+  }
 }
