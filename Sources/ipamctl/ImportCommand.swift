@@ -10,8 +10,10 @@ import JSON
 
 struct ImportCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "import", abstract: "Takes over what another plugin handed out.",
-    subcommands: [Ancestor.self, HostLocal.self])
+    commandName: "import",
+    abstract: "Restores an export, or takes over what another plugin handed out.",
+    subcommands: [Restore.self, Ancestor.self, HostLocal.self, Whereabouts.self],
+    defaultSubcommand: Restore.self)
 
   struct Options: ParsableArguments {
     @Option(help: "The interface of attachments of which none is known.")

@@ -4,7 +4,7 @@ import JSON
 
 /// Collects what another plugin's records say and takes it over.
 struct Importer {
-  private let options: ImportCommand.Options
+  let options: ImportCommand.Options
   private let node: String
   private var found: [AttachmentKey: AdoptedAttachment] = [:]
   private var unreadable: [(what: String, why: String)] = []
@@ -25,8 +25,7 @@ struct Importer {
       guard let address = try? IPAddress(parsing: text), let container = record["id"]?.string,
         !container.isEmpty
       else {
-        unreadable.append((key, "it names no address and container"))
-        return
+        return refuse(key, "it names no address and container")
       }
       return add(address, container, options.interface, mac: record["mac"]?.string)
     }
@@ -39,8 +38,7 @@ struct Importer {
     guard case .lease(let lease) = entry.value else {
       var why = "it cannot be read"
       if case .damaged(let text) = entry.value { why = text }
-      unreadable.append((address.description, why))
-      return
+      return refuse(address.description, why)
     }
     let interface = lease.attachment.interface
     add(
@@ -48,14 +46,19 @@ struct Importer {
       mac: nil)
   }
 
-  private mutating func add(
-    _ address: IPAddress, _ container: String, _ interface: String, mac text: String?
+  /// Notes a record that cannot be taken over.
+  mutating func refuse(_ what: String, _ why: String) { unreadable.append((what, why)) }
+
+  mutating func add(
+    _ address: IPAddress, _ container: String, _ interface: String, mac text: String?,
+    node known: String? = nil, _ workload: Workload = Workload()
   ) {
-    let key = AttachmentKey(node: node, container: container, interface: interface)
+    let key = AttachmentKey(node: known ?? node, container: container, interface: interface)
     // The ancestor wrote zeros for every MAC address.
     let mac = text.flatMap { try? MACAddress(parsing: $0) }.flatMap { $0.value == 0 ? nil : $0 }
     var attachment = found[key] ?? AdoptedAttachment(key: key, addresses: [], mac: mac)
     attachment.addresses.append(address.ipv4Mapped ?? address)
+    attachment.workload = workload
     found[key] = attachment
   }
 

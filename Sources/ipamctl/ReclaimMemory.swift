@@ -28,32 +28,14 @@ struct ReclaimMemory {
       .init("boot", .string(boot)), .init("scope", .string(scope)),
       .init("orphans", .array(orphans.map(\.json))),
     ])
-    let draft = "\(path).\(getpid())"
-    let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { throw failure() }
-    let bytes = Array(document.compact.utf8)
-    var sent = 0
-    while sent < bytes.count {
-      let count = bytes.withUnsafeBytes {
-        Glibc.write(descriptor, $0.baseAddress.map { $0 + sent }, bytes.count - sent)
-      }
-      if count > 0 { sent += count } else if errno != EINTR { break }
+    do throws(Failure) {
+      var file = try OutputFile(path, mode: 0o600)
+      try file.write(document.compactBytes)
+      try file.finish()
+    } catch {
+      throw Failure(
+        .failed, "\(error.description); without it nothing is ever due: give --state")
     }
-    let isWhole = sent == bytes.count
-    let code = errno
-    close(descriptor)
-    guard isWhole, rename(draft, path) == 0 else {
-      if !isWhole { errno = code }
-      let failure = failure()
-      unlink(draft)
-      throw failure
-    }
-  }
-
-  private func failure() -> Failure {
-    Failure(
-      .failed,
-      "\(path): \(String(cString: strerror(errno))); without it nothing is ever due: give --state")
   }
 }
 

@@ -51,6 +51,11 @@ struct Bench: Sendable {
   /// Runs ipamctl and wants it to succeed.
   @discardableResult
   func succeeds(_ words: String..., input: String = "") async throws -> String {
+    try await succeeds(words, input: input)
+  }
+
+  @discardableResult
+  func succeeds(_ words: [String], input: String = "") async throws -> String {
     let ended = try await ctl(words, input: input)
     guard ended.exitStatus == 0 else { throw TestSupportError("\(words): \(ended)") }
     return ended.output

@@ -13,6 +13,27 @@ public struct AdoptedAttachment: Hashable, Sendable {
   public var addresses: [IPAddress]
   /// Its hardware address, if one is known.
   public var mac: MACAddress?
+  /// Who asked for it, as far as that is known.
+  public var workload = Workload()
+  /// The commit that made it, where it is one of ours that comes back; else it is made now.
+  public var origin: Origin?
+
+  /// What tells the commit that made an attachment.
+  public struct Origin: Hashable, Sendable {
+    /// The node that made it.
+    public var node: Node
+    /// The number of that commit.
+    public var nonce: UInt64
+    /// Seconds since 1970 by the node's clock.
+    public var createdAt: UInt64
+
+    /// An origin.
+    public init(node: Node, nonce: UInt64, createdAt: UInt64) {
+      self.node = node
+      self.nonce = nonce
+      self.createdAt = createdAt
+    }
+  }
 
   /// An attachment with its addresses.
   public init(key: AttachmentKey, addresses: [IPAddress], mac: MACAddress? = nil) {
@@ -79,6 +100,7 @@ public struct Adoption: Sendable {
       var lost: [AdoptedAttachment] = []
       var queue = left[...]
       while !queue.isEmpty {
+        plan.limit = repairer.store.traits.operationLimit
         var draft = RepairDraft(plan)
         var batch: [AdoptedAttachment] = []
         // After a lost race each goes alone: one that others work on does not hold up the rest.
@@ -105,6 +127,10 @@ public struct Adoption: Sendable {
         if let revision = try await repairer.commit(operations, deadline) {
           plan.apply(operations, revision)
           for attachment in batch { outcomes[attachment.key] = .adopted }
+        } else if repairer.store.traits.operationLimit < plan.limit {
+          // The server's limit has just been found out: the same in smaller commits.
+          for attachment in batch { plan.unreserve(attachment) }
+          queue = (batch + queue)[...]
         } else {
           lost += batch
         }
@@ -148,8 +174,10 @@ public struct Adoption: Sendable {
   ) {
     let isFree = adopted.mac.map { plan.evidence[.mac($0)] == .absent && !plan.isReserved($0) }
     let attachment = Attachment(
-      holdings: plan.sorted(adopted.addresses.compactMap(plan.holding)), node: node,
-      mac: isFree == true ? adopted.mac : nil, nonce: plan.random(), createdAt: plan.now)
+      holdings: plan.sorted(adopted.addresses.compactMap(plan.holding)),
+      node: adopted.origin?.node ?? node, mac: isFree == true ? adopted.mac : nil,
+      workload: adopted.workload, nonce: adopted.origin?.nonce ?? plan.random(),
+      createdAt: adopted.origin?.createdAt ?? plan.now)
     draft.put(.attachment(adopted.key), .attachment(attachment))
     for address in adopted.addresses {
       draft.put(.lease(address), .lease(Lease(adopted.key, attachment)))

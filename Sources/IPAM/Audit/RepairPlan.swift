@@ -153,6 +153,11 @@ struct RepairPlan {
     if let mac = attachment.mac { reserved.insert(mac) }
   }
 
+  /// Takes that back: the draft will not be committed.
+  mutating func unreserve(_ attachment: AdoptedAttachment) {
+    if let mac = attachment.mac { reserved.remove(mac) }
+  }
+
   func isReserved(_ mac: MACAddress) -> Bool { reserved.contains(mac) }
 
   /// Where the bit of an address is; one place, or none outside the pools.
