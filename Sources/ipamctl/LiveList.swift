@@ -1,3 +1,4 @@
+import Glibc
 import IPAM
 import JSON
 
@@ -56,5 +57,31 @@ struct LiveList {
   /// Whether the container is listed; an abbreviated ID stands for all that begin with it.
   func holds(_ key: AttachmentKey) -> Bool {
     containers.contains(key.container) || containers.contains { key.container.hasPrefix($0) }
+  }
+}
+
+/// The results that libcni keeps for its runtime: a file `NETWORK-CONTAINER-INTERFACE` from the end of an
+/// ADD to the end of its DEL. What is in the files does not matter here, and a container of which any
+/// file is there is in use.
+struct ResultCache {
+  private let names: [String]
+
+  /// Reads the names in a folder; none at all is refused: another folder would look so.
+  init(_ path: String) throws(Failure) {
+    guard let names = Terminal.names(in: path) else {
+      throw Failure(.failed, "\(path): \(String(cString: strerror(errno)))")
+    }
+    self.names = names
+    guard !names.isEmpty else {
+      throw Failure(
+        .usage,
+        "\(path) has no results: is it where the node's runtime keeps them? If nothing lives, "
+          + "say so with --live and a list of nothing but a comment")
+    }
+  }
+
+  /// Whether a file of the container is there.
+  func holds(_ key: AttachmentKey) -> Bool {
+    names.contains { $0.contains("-\(key.container)-") }
   }
 }

@@ -15,8 +15,13 @@ struct ReclaimCommand: AsyncParsableCommand {
       still so after --grace is released, if it is the same attachment. Unknown means in use: a \
       list that is not understood, or an attachment that cannot be read, frees nothing.
 
-      --node without --live says that the node is gone for good. If it has made attachments since \
-      the first run it is not, and nothing is released.
+      --node alone says that the node is gone for good. If it has made attachments since the first \
+      run it is not, and nothing is released. --before-boot is for the node itself: what it made \
+      in an earlier boot cannot live any more.
+
+      With --watch it looks again every --interval until SIGINT or SIGTERM; a look that fails is \
+      told and releases nothing. A list in a file is no word about what was made after it was \
+      written.
       """)
   @Argument(help: "The network.") var network: String
   @Option(help: "The node whose attachments are looked at; not with --data-dir.") var node: String?
@@ -24,6 +29,12 @@ struct ReclaimCommand: AsyncParsableCommand {
   var live: String?
   @Option(help: "crictl (pods -o json), podman (ps --all --format json), nomad, or plain IDs.")
   var format: LiveList.Format = .plain
+  @Option(help: "The folder where libcni keeps results on that node: /var/lib/cni/results.")
+  var liveCache: String?
+  @Flag(help: "What this node made before it was started, by the boot ID kept with each.")
+  var beforeBoot = false
+  @Flag(help: "Go on until a signal.") var watch = false
+  @Option(help: "Seconds from one look to the next, with --watch.") var interval: UInt64 = 60
   @Option(help: "Seconds between the two observations, at least.") var grace: UInt64 = 600
   @Option(help: "Where the observation is kept; a file in --state-dir without this.")
   var state: String?
@@ -35,18 +46,43 @@ struct ReclaimCommand: AsyncParsableCommand {
 
   func validate() throws {
     guard grace >= 1 else { throw ValidationError("--grace is 1 second at least") }
+    guard (1...86_400).contains(interval) else {
+      throw ValidationError("--interval: 1 to 86400 seconds")
+    }
+    guard [live != nil, liveCache != nil, beforeBoot].count(where: \.self) <= 1 else {
+      throw ValidationError("give one of --live, --live-cache and --before-boot")
+    }
+    guard !watch || live != "-" else {
+      throw ValidationError("--watch reads the list again and again: give a file")
+    }
     if place.dataDir == nil {
-      guard node?.isEmpty == false else { throw ValidationError("give --node") }
+      guard node?.isEmpty == false || beforeBoot else { throw ValidationError("give --node") }
     } else {
       guard node == nil else { throw ValidationError("a directory belongs to one node: no --node") }
-      guard live != nil else { throw ValidationError("give --live") }
+      guard !beforeBoot else { throw ValidationError("a directory keeps no boot IDs") }
+      guard isListed else { throw ValidationError("give --live or --live-cache") }
     }
   }
 
+  private var isListed: Bool { live != nil || liveCache != nil }
+
   func run() async throws {
-    let list = try live.map { path throws(Failure) in
-      try LiveList(try Terminal.read(path), format: format)
+    guard watch else { return try await look() }
+    await untilSignal {
+      while !Task.isCancelled {
+        do {
+          try await look()
+        } catch {
+          if !Task.isCancelled { Terminal.say("\(error)") }
+        }
+        await ConsulOptions.surroundings.sleep(interval * 1_000_000_000)
+      }
     }
+  }
+
+  private func look() async throws {
+    let node = try beforeBoot ? node ?? kept.node.name : node
+    let isInUse = try owners()
     let store = try place.store(network)
     let deadline = place.consul.deadline
     let surroundings = ConsulOptions.surroundings
@@ -57,13 +93,12 @@ struct ReclaimCommand: AsyncParsableCommand {
       store: store, networkName: network, definition: nil, node: Node(name: node ?? ""),
       surroundings: surroundings, warn: { Terminal.say($0) })
     let found = try await asking { () async throws(StoreError) in
-      try await allocator.orphans(
-        ofNode: node, inUse: { key, _ in list?.holds(key) ?? false }, deadline: deadline)
+      try await allocator.orphans(ofNode: node, inUse: isInUse, deadline: deadline)
     }
     let memory = ReclaimMemory(
       path: state ?? defaultState, scope: scope, boot: NodeIdentity(unkept: "").node.bootID)
     let earlier = try memory.read()
-    if live == nil, !earlier.isEmpty,
+    if !isListed, !beforeBoot, !earlier.isEmpty,
       let fresh = found.first(where: { key, stamp in
         !earlier.contains { $0.key == key && $0.stamp == stamp }
       })
@@ -100,7 +135,40 @@ struct ReclaimCommand: AsyncParsableCommand {
   /// Whose observation it is; another one's is not taken for it.
   private var scope: String {
     let consul = place.dataDir ?? "\(place.consul.address ?? "")|\(place.consul.prefix)"
-    return "\(consul)|\(network)|\(node ?? "")|\(live == nil ? "gone" : "live")"
+    let way = beforeBoot ? "boot" : isListed ? "live" : "gone"
+    return "\(consul)|\(network)|\(node ?? "")|\(way)"
+  }
+
+  /// Who this node is; only where the plugin has said so.
+  private var kept: NodeIdentity {
+    get throws(Failure) {
+      guard let identity = NodeIdentity(keptIn: stateDir) else {
+        throw Failure(
+          .no,
+          "\(stateDir) does not say which node this is: the plugin never ran here, or keeps "
+            + "its state elsewhere: give --state-dir")
+      }
+      return identity
+    }
+  }
+
+  /// Whether an attachment has an owner; what is not known counts as one.
+  private func owners() throws(Failure) -> (AttachmentKey, Attachment) -> Bool {
+    if let live {
+      let list = try LiveList(try Terminal.read(live), format: format)
+      let written = live == "-" ? UInt64.max : try Terminal.modificationTime(live)
+      return { key, attachment in list.holds(key) || attachment.createdAt >= written }
+    }
+    if let liveCache {
+      let cache = try ResultCache(liveCache)
+      return { key, _ in cache.holds(key) }
+    }
+    guard beforeBoot else { return { _, _ in false } }
+    let own = try kept.node
+    return { _, attachment in
+      attachment.node.instance != own.instance || attachment.node.bootID.isEmpty
+        || own.bootID.isEmpty || attachment.node.bootID == own.bootID
+    }
   }
 
   private var defaultState: String {
@@ -112,17 +180,21 @@ struct ReclaimCommand: AsyncParsableCommand {
     func wait(_ orphan: Orphan) -> UInt64 {
       grace - min(grace, now - min(now, orphan.firstSeen))
     }
+    // A service says only what happened.
+    guard !watch || !released.isEmpty else { return }
     switch outputOptions.output {
     case .json:
-      Terminal.print(
-        JSONValue.object([
-          .init("released", .array(released.map(\.json))),
-          .init("waiting", .array(waiting.map(\.json))), .init("dryRun", .bool(dryRun)),
-        ]).indented)
+      let report = JSONValue.object([
+        .init("released", .array(released.map(\.json))),
+        .init("waiting", .array(waiting.map(\.json))), .init("dryRun", .bool(dryRun)),
+      ])
+      Terminal.print(watch ? report.compact : report.indented)
     case .table:
       let rows =
         released.map { [$0.key.description, $0.text, verb] }
-        + waiting.map { [$0.key.description, $0.text, "waits \(wait($0)) s"] }
+        + (watch ? [] : waiting).map {
+          [$0.key.description, $0.text, "waits \(wait($0)) s"]
+        }
       if rows.isEmpty { return Terminal.print("network \(network): nothing is without an owner") }
       Terminal.print(Table(["ATTACHMENT", "ADDRESSES", "STATE"], rows).text)
     }

@@ -73,6 +73,31 @@ enum Terminal {
     }
   }
 
+  /// The names in a folder but for hidden ones; nil if it cannot be read, with errno.
+  static func names(in folder: String) -> [String]? {
+    guard let stream = opendir(folder) else { return nil }
+    defer { closedir(stream) }
+    var names: [String] = []
+    errno = 0
+    while let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if !name.hasPrefix(".") { names.append(name) }
+      errno = 0
+    }
+    return errno == 0 ? names : nil
+  }
+
+  /// When a file was written last, in seconds since 1970.
+  static func modificationTime(_ path: String) throws(Failure) -> UInt64 {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      throw Failure(.failed, "\(path): \(String(cString: strerror(errno)))")
+    }
+    return UInt64(clamping: status.st_mtim.tv_sec)
+  }
+
   /// All variables; of a repeated one the first, as getenv(3) has it.
   static var environment: [String: String] {
     var variables: [String: String] = [:]

@@ -109,3 +109,107 @@ import Testing
     #expect(waiting == ["gone-1"], "\(ended)")
   }
 }
+
+@Suite(.needsConsul) struct ReclaimServiceTests {
+  /// The names are libcni's: network, container and interface; what is in the files does not count.
+  @Test func theResultCacheOfLibcni() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    for container in ["live", "other", "gone"] {
+      #expect(try await bench.plugin("ADD", "net", container).exitStatus == 0)
+    }
+    let cache = bench.folder.path + "/results"
+    let words = [
+      "reclaim", "net", "--node", "n1", "--live-cache", cache, "--grace", "1", "--state",
+      bench.folder.path + "/seen",
+    ]
+    #expect(try await bench.ctl(words).exitStatus == 4)
+    try await ChildProcess.run(["mkdir", cache])
+    let empty = try await bench.ctl(words)
+    #expect(empty.exitStatus == 2, "\(empty)")
+    try writeFile("\(cache)/net-live-eth0", "")
+    // On another interface of another network, the container lives all the same.
+    try writeFile("\(cache)/loopback-other-lo", #"{"kind": "cniCacheV1"}"#)
+    #expect(try await bench.ctl(words).exitStatus == 0)
+    try await Task.sleep(for: .seconds(2.2))
+    try await bench.succeeds(words)
+    let left = try bench.keys().filter { $0.contains("/attachments/") }
+    #expect(left == ["net/attachments/n1/live/eth0", "net/attachments/n1/other/eth0"])
+    try await bench.succeeds("check", "net")
+  }
+
+  @Test func whatAnEarlierBootLeft() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    for container in ["now", "then", "foreign"] {
+      #expect(try await bench.plugin("ADD", "net", container).exitStatus == 0)
+    }
+    let boot = String(decoding: try readFile("/proc/sys/kernel/random/boot_id"), as: UTF8.self)
+      .split(separator: "\n")[0]
+    // As they would stand after a reboot, and if another host of this name had made one.
+    for (container, part, other) in [
+      ("then", "\(boot)", "before"), ("foreign", "\"instance\":\"", "\"instance\":\"x"),
+    ] {
+      let key = bench.key("net/attachments/n1/\(container)/eth0")
+      let value = try bench.consul.request("GET", key + "?raw").body
+      var changed = value.replacing(part, with: other)
+      if container == "foreign" { changed = changed.replacing("\(boot)", with: "before") }
+      #expect(changed != value)
+      try bench.put(key, changed)
+    }
+    let words = [
+      "reclaim", "net", "--before-boot", "--grace", "1", "--state", bench.folder.path + "/seen",
+    ]
+    let nobody = try await bench.ctl(words + ["--state-dir", bench.folder.path + "/none"])
+    #expect(nobody.exitStatus == 1, "\(nobody)")
+    let here = words + ["--state-dir", bench.folder.path + "/state"]
+    #expect(try await bench.ctl(here).exitStatus == 0)
+    try await Task.sleep(for: .seconds(2.2))
+    let second = try await bench.succeeds(here)
+    #expect(second.contains("then/eth0"), "\(second)")
+    let left = try bench.keys().filter { $0.contains("/attachments/") }
+    #expect(left == ["net/attachments/n1/foreign/eth0", "net/attachments/n1/now/eth0"])
+  }
+
+  /// As a service, under load: what dies is released, what lives keeps its address, and it ends when
+  /// it is told to.
+  @Test func aServiceBesideLiveTraffic() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    for number in 1...6 {
+      #expect(try await bench.plugin("ADD", "net", "dead\(number)").exitStatus == 0)
+    }
+    #expect(try await bench.plugin("ADD", "net", "kept").exitStatus == 0)
+    try await Task.sleep(for: .seconds(1.1))
+    let list = bench.folder.path + "/live"
+    try writeFile(list, "kept\n")
+    let log = bench.folder.path + "/log"
+    let service = try await ChildProcess.start(
+      [
+        program("ipamctl", "CNI_IPAM_CTL"), "reclaim", "net", "--node", "n1", "--live", list,
+        "--watch", "--interval", "1", "--grace", "1", "--state", bench.folder.path + "/seen",
+        "--consul", bench.consul.address, "--prefix", bench.prefix,
+      ], output: log)
+    // Made after the list was written, so that it says nothing of them.
+    var living: Set<String> = []
+    for number in 1...12 {
+      let added = try await bench.plugin("ADD", "net", "new\(number)")
+      #expect(added.exitStatus == 0, "\(added)")
+      if number % 3 == 0 {
+        #expect(try await bench.plugin("DEL", "net", "new\(number)").exitStatus == 0)
+      } else {
+        living.insert("net/attachments/n1/new\(number)/eth0")
+      }
+    }
+    living.insert("net/attachments/n1/kept/eth0")
+    try await eventually("the dead are released") {
+      try bench.keys().count { $0.contains("/attachments/n1/dead") } == 0
+    }
+    service.signal(15)
+    #expect(await service.ended() == 0)
+    let text = String(decoding: try readFile(log), as: UTF8.self)
+    #expect(text.contains("dead6/eth0") && !text.contains("new"), "\(text)")
+    #expect(Set(try bench.keys().filter { $0.contains("/attachments/") }) == living)
+    try await bench.succeeds("check", "net")
+  }
+}

@@ -59,6 +59,15 @@ public struct NodeIdentity: Hashable, Sendable {
     }
   }
 
+  /// The identity kept in a state directory; nil if there is none. Nothing is made or changed.
+  public init?(keptIn stateDirectory: String) {
+    guard let record = NodeFile.read(stateDirectory + "/node").flatMap(Record.init),
+      let name = record.names.last
+    else { return nil }
+    node = Node(name: name, instance: record.instance, bootID: NodeFile.bootID)
+    earlierNames = record.names.dropLast().reversed()
+  }
+
   /// The identity of a node that cannot keep one: its name, as configured or the host's.
   public init(unkept configuredName: String?) {
     node = Node(name: configuredName ?? NodeFile.hostName, bootID: NodeFile.bootID)
