@@ -123,7 +123,7 @@ extension [String] {
     #expect(nowhere.exitStatus == 4, "\(nowhere)")
   }
 
-  /// The import ends in the middle, in each of three ways; the next one ends it.
+  /// The import ends in the middle, in each of two ways; the next one ends it.
   @Test(arguments: [true, false]) func anInterruptedImportGoesOn(_ isServerKilled: Bool)
     async throws
   {
@@ -140,7 +140,7 @@ extension [String] {
       kill.withLock { $0 = $0 ?? Task { await consul.kill() } }
       return .cut
     }
-    let words = ["import", file, "--prefix", bench.prefix, "--timeout", "2"]
+    let words = ["import", file, "--prefix", bench.prefix, "--timeout", "12"]
     let interrupted = try await plainly(words + ["--consul", proxy.address])
     #expect(interrupted.exitStatus == 3, "\(interrupted)")
     await kill.withLock { $0 }?.value
