@@ -142,7 +142,8 @@ extension [String] {
     }
     let words = ["import", file, "--prefix", bench.prefix, "--timeout", "12"]
     let interrupted = try await plainly(words + ["--consul", proxy.address])
-    #expect(interrupted.exitStatus == 3, "\(interrupted)")
+    // 3 where the time was over first, 1 where a commit had been tried often enough.
+    #expect([1, 3].contains(interrupted.exitStatus), "\(interrupted)")
     await kill.withLock { $0 }?.value
     if isServerKilled { try await consul.launchAgain() }
     try await consul.ready()
