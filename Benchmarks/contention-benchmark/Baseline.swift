@@ -1,6 +1,10 @@
 // What the allocator is compared with. A thread and a connection for each writer, nothing between them
-// and the server, so that a ratio flatters nobody.
+// and the server; and plain writes through the allocator's own client, in tasks as its callers are,
+// which tell what sharing commits brings.
 
+import AddressSpace
+import BitmapAllocator
+import ConsulBackend
 import Foundation
 import IPAM
 import Synchronization
@@ -32,7 +36,10 @@ struct Baseline: Sendable {
     let tallies = try await withThrowingTaskGroup(of: Tally.self) { group in
       for writer in writers {
         group.addTask {
-          try await onThread {
+          if cell.work == .sameClient {
+            return try await writeByClient(writer, clock, end: end)
+          }
+          return try await onThread {
             cell.work == .fdatasync
               ? try appends(clock, end: end) : try write(writer, clock, end: end)
           }
@@ -53,7 +60,7 @@ struct Baseline: Sendable {
     case .readModifyWrite: try readModifyWrite(&desk)
     case .keyScan: try keyScan(&desk)
     case .lockScan: try lockScan(&desk)
-    case .fdatasync, .leases, .bits: break
+    case .sameClient, .fdatasync, .leases, .bits: break
     }
     return desk.tally
   }
@@ -78,6 +85,34 @@ struct Baseline: Sendable {
       index = new
       desk.done(since: start)
     }
+  }
+
+  /// A chunk of one's own, as the allocator writes them.
+  private func writeByClient(
+    _ writer: Int, _ clock: Surroundings, end: UInt64
+  ) async throws -> Tally {
+    guard let address = place.consul, let subnet = Prefix(address: IPAddress(ipv4: 0), length: 8),
+      let pool = PoolGeometry(subnet: subnet)
+    else { throw BenchmarkError("no Consul") }
+    let store = try place.consulStore(address)
+    let key = StoreKey.chunk(ChunkKey(pool: pool, node: pool.leaf(ChunkIndex(UInt64(writer)))))
+    var chunk = Chunk(chunkBits: pool.chunkBits, incarnation: 1)
+    var revision = Revision.absent
+    var tally = Tally()
+    while clock.monotonic() < end {
+      let start = clock.monotonic()
+      chunk.stamp(writer: UInt64(tally.operations + 1))
+      let outcome = await store.commit(
+        [.put(key, .chunk(chunk), expected: revision)], cursors: [:],
+        deadline: clock.deadline(inMilliseconds: 30_000))
+      guard case .committed(let new) = outcome else {
+        throw BenchmarkError("a plain write ended as \(outcome)")
+      }
+      revision = new
+      tally.add(from: start, to: clock.monotonic(), counting: 0)
+    }
+    await store.shutdown()
+    return tally
   }
 
   private func readModifyWrite(_ desk: inout Desk) throws {

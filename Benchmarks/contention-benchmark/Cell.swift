@@ -14,6 +14,8 @@ enum Work: String, Codable, Sendable, CaseIterable {
   case bits
   /// A conditional write of a key of one's own: the server's commit rate.
   case plain
+  /// The same through the client that the allocator uses: what this process can do without it.
+  case sameClient
   /// All read, change and write one key, again at once after a lost race.
   case readModifyWrite
   /// A key for each address, the lowest free one found by listing them.
@@ -99,6 +101,7 @@ struct Cell: Codable, Hashable, Sendable {
     case .leases: parts.append(untilFull ? "fill to the last" : "leases")
     case .bits: parts.append(bulk > 1 ? "\(bulk) bits at once" : "bits only")
     case .plain: parts.append("plain writes")
+    case .sameClient: parts.append("plain writes, same client")
     case .readModifyWrite: parts.append("read-modify-write")
     case .keyScan: parts.append("key scan")
     case .lockScan: parts.append("lock and scan")

@@ -27,6 +27,8 @@ struct CellResult: Codable, Sendable {
   let perSecond: Double
   /// Against plain writes by as many writers in the same turn.
   var ratioToPlain: Double?
+  /// Against plain writes of the same turn through the allocator's own client.
+  var ratioToSameClient: Double?
   let latency: Latency
   let commitsPerOperation: Double?
   let entriesPerOperation: Double?
@@ -100,7 +102,8 @@ struct CellResult: Codable, Sendable {
     }
     return [
       ("cell", name), ("writers", "\(cell.writers)"), ("ops/s", text(perSecond, 0)),
-      ("/ plain", text(ratioToPlain, 2)), ("p50 ms", text(latency.p50, 2)),
+      ("/ plain", text(ratioToPlain, 2)), ("/ client", text(ratioToSameClient, 2)),
+      ("p50 ms", text(latency.p50, 2)),
       ("p90", text(latency.p90, 2)), ("p99", text(latency.p99, 1)),
       ("p99.9", text(latency.p999, 1)), ("max", text(latency.max, 0)),
       ("commits/op", text(commitsPerOperation, 3)), ("entries/op", text(entriesPerOperation, 3)),

@@ -14,19 +14,21 @@ struct Report {
     for (index, item) in plan.enumerated() {
       Self.progress(index, of: plan.count, "\(item.cell.name), \(item.cell.writers) writers")
       var result = try await bench.measure(item.cell, turn: item.turn)
-      result.ratioToPlain = plain(beside: result).map { result.perSecond / $0.perSecond }
+      result.ratioToPlain = baseline(.plain, beside: result)
+      result.ratioToSameClient = baseline(.sameClient, beside: result)
       results.append(result)
     }
     Self.progress(plan.count, of: plan.count, nil)
   }
 
-  /// The commit rate of the same turn, ground and number of writers.
-  private func plain(beside result: CellResult) -> CellResult? {
-    results.last {
-      $0.cell.work == .plain && $0.cell.valueSize == nil && $0.turn == result.turn
+  /// Against the commit rate of the same turn, ground and number of writers.
+  private func baseline(_ work: Work, beside result: CellResult) -> Double? {
+    let beside = results.last {
+      $0.cell.work == work && $0.cell.valueSize == nil && $0.turn == result.turn
         && $0.cell.ground == result.cell.ground && $0.cell.writers == result.cell.writers
         && $0.perSecond > 0
     }
+    return beside.map { result.perSecond / $0.perSecond }
   }
 
   private static func progress(_ done: Int, of all: Int, _ text: String?) {
