@@ -12,7 +12,7 @@ private func sorting() throws -> ReplySorting {
 
 private func error(_ status: Int, _ body: String, location: String? = nil) throws -> ConsulError {
   let response = HTTPResponse(
-    status: status, location: location, hasIndex: false, body: Array(body.utf8))
+    status: status, location: location, hasIndex: false, date: nil, body: Array(body.utf8))
   return try sorting().error(response)
 }
 

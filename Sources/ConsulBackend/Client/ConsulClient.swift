@@ -14,8 +14,8 @@ internal import Synchronization
 /// cancellation and its `deadline`; without one, the configured timeout from now.
 package final class ConsulClient: Sendable {
   package let configuration: ConsulConfiguration
-  private let limits: ConsulLimits
-  private let transport: HTTPTransport
+  let limits: ConsulLimits
+  let transport: HTTPTransport
   private let knownOperationLimit = Atomic<Int>(128)
 
   package init(_ configuration: ConsulConfiguration, limits: ConsulLimits = ConsulLimits()) {
@@ -148,15 +148,15 @@ package final class ConsulClient: Sendable {
 
   // MARK: Requests
 
-  private var sorting: ReplySorting {
+  var sorting: ReplySorting {
     ReplySorting(endpoint: configuration.endpoint, redact: transport.redact)
   }
 
-  private func limit(_ deadline: ContinuousClock.Instant?) -> ContinuousClock.Instant {
+  func limit(_ deadline: ContinuousClock.Instant?) -> ContinuousClock.Instant {
     deadline ?? .now + configuration.timeout
   }
 
-  private func target(
+  func target(
     path: String, _ consistency: ReadConsistency, _ query: [String] = []
   ) -> String {
     let consistency = consistency == .default ? [] : [consistency.rawValue]

@@ -78,9 +78,9 @@ final class HTTPConnection: ChannelInboundHandler {
 
     let request = exchange.request
     var head = HTTPRequestHead(
-      version: .http1_1, method: request.method == .put ? .PUT : .GET, uri: request.target)
+      version: .http1_1, method: request.method.word, uri: request.target)
     head.headers = pool.headers
-    if request.method == .put {
+    if request.method != .get {
       head.headers.add(name: "Content-Length", value: String(request.body.count))
     }
     context.write(wrapOutboundOut(.head(head)), promise: nil)
@@ -133,7 +133,8 @@ final class HTTPConnection: ChannelInboundHandler {
     guard let head else { return }
     let response = HTTPResponse(
       status: Int(head.status.code), location: head.headers.first(name: "Location"),
-      hasIndex: head.headers.contains(name: "X-Consul-Index"), body: Array(buffer: body))
+      hasIndex: head.headers.contains(name: "X-Consul-Index"),
+      date: head.headers.first(name: "Date"), body: Array(buffer: body))
     pool.didReceive(body.readableBytes)
     wasUsed = true
     // A server that answers before it has the whole request will not read the rest of it.
@@ -236,6 +237,16 @@ final class HTTPConnection: ChannelInboundHandler {
       }
       return .init(
         reason: head == nil ? .closedWithoutReply : .closedInReply, wasSent: true, detail: detail)
+    }
+  }
+}
+
+extension HTTPRequest.Method {
+  fileprivate var word: HTTPMethod {
+    switch self {
+    case .get: .GET
+    case .put: .PUT
+    case .post: .POST
     }
   }
 }

@@ -7,7 +7,7 @@
 internal import NIOCore
 
 struct HTTPRequest: Sendable {
-  enum Method: Sendable { case get, put }
+  enum Method: Sendable { case get, put, post }
 
   let method: Method
   /// Path and query, percent-encoded.
@@ -23,6 +23,8 @@ struct HTTPResponse: Sendable {
   let location: String?
   /// It carries X-Consul-Index, as every answer of /v1/kv does, also "no such key".
   let hasIndex: Bool
+  /// When the server says it answered (RFC 9110 section 6.6.1).
+  let date: String?
   let body: [UInt8]
 }
 

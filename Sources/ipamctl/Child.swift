@@ -1,0 +1,39 @@
+import Glibc
+
+/// Another program, run to its end.
+enum Child {
+  /// How long one may take, in hundredths of a second.
+  private static let patience = 500
+
+  /// What a program prints when its standard input is empty; nil if it cannot be run, fails, or does
+  /// not end in time.
+  static func output(of command: [String], environment: [String]) -> [UInt8]? {
+    let name = "/tmp/ipamctl-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+    let file = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    unlink(name)
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_adddup2(&actions, file, STDOUT_FILENO)
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
+    var words: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
+    var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
+    defer { for text in words + variables { free(text) } }
+    var pid = pid_t()
+    guard posix_spawn(&pid, command[0], &actions, nil, &words, &variables) == 0 else { return nil }
+    var status: Int32 = 0
+    var waited = 0
+    while waitpid(pid, &status, WNOHANG) == 0 {
+      if waited == patience { kill(pid, SIGKILL) }
+      waited += 1
+      usleep(10_000)
+    }
+    guard status == 0, lseek(file, 0, SEEK_SET) == 0 else { return nil }
+    var bytes = [UInt8](repeating: 0, count: 1 << 16)
+    let count = read(file, &bytes, bytes.count)
+    return count >= 0 ? Array(bytes[..<count]) : nil
+  }
+}

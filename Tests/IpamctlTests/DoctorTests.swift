@@ -1,0 +1,89 @@
+import JSON
+import TestSupport
+import Testing
+
+@Suite(.needsConsul) struct DoctorTests {
+  /// A node on which all is well: the plugin under two names and a configuration.
+  private func node(_ bench: Bench, subnet: String = "10.1.0.0/24") async throws -> [String] {
+    let folder = bench.folder.path
+    try await ChildProcess.run([
+      "mkdir", "-p", "\(folder)/bin", "\(folder)/net.d", "\(folder)/state",
+    ])
+    try await ChildProcess.run(
+      ["ln", "-sf", program("cni-ipam-consul", "CNI_IPAM_PLUGIN"), "\(folder)/bin/consul"])
+    try writeFile(
+      "\(folder)/net.d/10-net.conflist",
+      #"{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "bridge", "ipam": "#
+        + #"{"type": "consul", "subnet": "\#(subnet)"}}, {"type": "portmap"}]}"#)
+    return [
+      "doctor", "--conf-dir", "\(folder)/net.d", "--cni-path", "\(folder)/bin", "--state-dir",
+      "\(folder)/state",
+    ]
+  }
+
+  private func failures(_ ended: Execution.Ended) throws -> [String: String] {
+    var found: [String: String] = [:]
+    for check in try ended.json["checks"]?.elements ?? []
+    where check["result"]?.string == "failed" {
+      #expect(check["remedy"]?.string?.isEmpty == false, "\(ended)")
+      found[check["check"]?.string ?? ""] = check["what"]?.string
+    }
+    return found
+  }
+
+  @Test func aHealthyNode() async throws {
+    let bench = try await Bench()
+    let words = try await node(bench)
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    let leader = try JSONValue(
+      parsing: Array(bench.consul.request("GET", "/v1/status/leader").body.utf8))
+    try await bench.golden("doctor", words, replacing: [leader.string ?? "": "LEADER"])
+  }
+
+  @Test func everyFaultIsNamedWithItsRemedy() async throws {
+    let bench = try await Bench()
+    let folder = bench.folder.path
+    let words = try await node(bench, subnet: "10.2.0.0/24")
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    try writeFile("\(folder)/net.d/20-broken.conf", #"{"name": "#)
+    try await ChildProcess.run(["rm", "\(folder)/bin/consul"])
+    try writeFile("\(folder)/bin/consul", "#!/bin/sh\necho no")
+    try await ChildProcess.run(["chmod", "755", "\(folder)/bin/consul"])
+    let ended = try await bench.ctl(words + ["--output", "json"])
+    #expect(ended.exitStatus == 1, "\(ended)")
+    let found = try failures(ended)
+    #expect(found["configuration"]?.contains("20-broken.conf") == true, "\(found)")
+    #expect(found["plugin consul"]?.contains("does not answer VERSION") == true, "\(found)")
+    #expect(found["network net"]?.contains("10.2.0.0/24") == true, "\(found)")
+    #expect(found.count == 3, "\(found)")
+    try await ChildProcess.run(["chmod", "644", "\(folder)/bin/consul"])
+    let notExecutable = try failures(try await bench.ctl(words + ["--output", "json"]))
+    #expect(notExecutable["plugin consul"]?.contains("cannot be executed") == true)
+    let nowhere = try failures(
+      try await plainly(
+        words + ["--consul", "127.0.0.1:1", "--timeout", "2", "--output", "json"]))
+    #expect(nowhere["Consul"] != nil && nowhere["leader"] == nil, "\(nowhere)")
+  }
+
+  @Test func theTokenIsExamined() async throws {
+    var options = ConsulServer.Options()
+    options.acl = true
+    let bench = try await Bench(try await ConsulServer.start(options))
+    let words = try await node(bench) + ["--output", "json"]
+    func look(_ rules: String) async throws -> [String: String] {
+      let token = bench.folder.path + "/token"
+      try writeFile(token, try bench.consul.makeToken(rules: rules))
+      return try failures(try await bench.ctl(words + ["--token-file", token]))
+    }
+    let policy = String(decoding: try readRepositoryFile("docs/acl-policy.hcl"), as: UTF8.self)
+      .split(separator: "\n").filter { !$0.hasPrefix("#") }.joined(separator: "\n")
+      .replacing("cni-ipam-consul/", with: "\(bench.prefix)/").replacing("NETWORK", with: "net")
+    #expect(try await look(policy).isEmpty)
+    let reading = try await look(policy.replacing("\"write\"", with: "\"read\""))
+    let denied = try #require(reading["token for net"])
+    #expect(denied.contains("write \(bench.prefix)/net/config"), "\(denied)")
+    #expect(!denied.contains("read \(bench.prefix)"), "\(denied)")
+    let blind = try await look("key \"x\" { policy = \"read\" }")
+    #expect(blind["token for net"]?.contains("read net") == true, "\(blind)")
+  }
+}
