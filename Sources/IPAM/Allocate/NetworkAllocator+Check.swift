@@ -87,6 +87,29 @@ extension NetworkAllocator {
   private func releaseAll(
     _ names: [AttachmentKey], _ deadline: Deadline
   ) async -> (released: [AttachmentKey], failures: [AllocationError]) {
+    let (together, failed) = await releaseTogether(names, deadline)
+    guard failed.count > 1 else { return (together, failed.map(\.1)) }
+    var released = together
+    // Those that shared a commit share its failure; alone, each has only its own.
+    var failures: [AllocationError] = []
+    for (name, failure) in failed {
+      guard case .store(let error) = failure, error.kind == .io else {
+        failures.append(failure)
+        continue
+      }
+      do throws(AllocationError) {
+        _ = try await release([name], deadline: deadline)
+        released.append(name)
+      } catch {
+        failures.append(error)
+      }
+    }
+    return (released, failures)
+  }
+
+  private func releaseTogether(
+    _ names: [AttachmentKey], _ deadline: Deadline
+  ) async -> (released: [AttachmentKey], failed: [(AttachmentKey, AllocationError)]) {
     await withTaskGroup(of: (AttachmentKey, AllocationError?).self) { group in
       for name in names {
         group.addTask {
@@ -99,11 +122,11 @@ extension NetworkAllocator {
         }
       }
       var released: [AttachmentKey] = []
-      var failures: [AllocationError] = []
+      var failed: [(AttachmentKey, AllocationError)] = []
       for await (name, failure) in group {
-        if let failure { failures.append(failure) } else { released.append(name) }
+        if let failure { failed.append((name, failure)) } else { released.append(name) }
       }
-      return (released, failures)
+      return (released, failed)
     }
   }
 
