@@ -47,7 +47,8 @@ struct Ipamctl: AsyncParsableCommand {
     subcommands: [
       NetworkCommand.self, LeaseCommand.self, PoolCommand.self, WhoCommand.self,
       ImportCommand.self, CheckCommand.self, ReclaimCommand.self, MapCommand.self,
-      HistoryCommand.self, ExportCommand.self, DoctorCommand.self,
+      HistoryCommand.self, MetricsCommand.self, WatchCommand.self, ExportCommand.self,
+      DoctorCommand.self,
     ])
 }
 

@@ -45,11 +45,11 @@ extension PoolCommand {
       guard let definition = known else { throw Failure(.usage, "no definition is known") }
       var earlier = try state.flatMap { try UseReading(file: $0, network: network) }
       if let interval {
-        let first = try await read(store, definition)
+        let first = try await PoolReading.take(store, definition, place.consul.deadline)
         earlier = UseReading(first.pools, at: first.time)
         await ConsulOptions.surroundings.sleep(interval * 1_000_000_000)
       }
-      let reading = try await read(store, definition)
+      let reading = try await PoolReading.take(store, definition, place.consul.deadline)
       let growth = earlier.map { $0.growth(to: UseReading(reading.pools, at: reading.time)) } ?? [:]
       switch format.output {
       case .json: Terminal.print(reading.document(network, growth).indented)
@@ -66,39 +66,6 @@ extension PoolCommand {
           "\(damaged) chunks cannot be read and count as full: ipamctl check \(network) --repair")
       }
     }
-
-    private func read(
-      _ store: any AllocationStore, _ definition: NetworkDefinition
-    ) async throws(Failure) -> PoolReading {
-      let now = ConsulOptions.surroundings.now()
-      var reports: [PoolGeometry: PoolReport] = [:]
-      let spaces: [PoolSpace]
-      do {
-        spaces = try definition.spaces()
-      } catch {
-        throw Failure(.failed, error.description)
-      }
-      for space in spaces {
-        reports[space.geometry] = PoolReport(
-          of: space, cooldown: UInt64(definition.cooldown.seconds), now: now)
-      }
-      var foreign = 0
-      let deadline = place.consul.deadline
-      try await asking { () async throws(StoreError) in
-        try await store.visitInOrder(.chunks, deadline: deadline) { key, entry, size in
-          guard case .chunk(let name) = key, reports[name.pool] != nil else {
-            foreign += 1
-            return
-          }
-          var chunk: Chunk?
-          if case .chunk(let stored) = entry.value { chunk = stored }
-          reports[name.pool]?.add(name.node, chunk, size: size)
-        }
-      }
-      return PoolReading(
-        pools: spaces.compactMap { reports[$0.geometry] }, foreignChunks: foreign,
-        hasBytes: !store.traits.keepsOnlyLeases, time: now)
-    }
   }
 }
 
@@ -110,6 +77,39 @@ struct PoolReading {
   let hasBytes: Bool
   /// Seconds since 1970.
   let time: UInt64
+
+  /// Visits all chunks.
+  static func take(
+    _ store: any AllocationStore, _ definition: NetworkDefinition, _ deadline: Deadline
+  ) async throws(Failure) -> PoolReading {
+    let now = ConsulOptions.surroundings.now()
+    var reports: [PoolGeometry: PoolReport] = [:]
+    let spaces: [PoolSpace]
+    do {
+      spaces = try definition.spaces()
+    } catch {
+      throw Failure(.failed, error.description)
+    }
+    for space in spaces {
+      reports[space.geometry] = PoolReport(
+        of: space, cooldown: UInt64(definition.cooldown.seconds), now: now)
+    }
+    var foreign = 0
+    try await asking { () async throws(StoreError) in
+      try await store.visitInOrder(.chunks, deadline: deadline) { key, entry, size in
+        guard case .chunk(let name) = key, reports[name.pool] != nil else {
+          foreign += 1
+          return
+        }
+        var chunk: Chunk?
+        if case .chunk(let stored) = entry.value { chunk = stored }
+        reports[name.pool]?.add(name.node, chunk, size: size)
+      }
+    }
+    return PoolReading(
+      pools: spaces.compactMap { reports[$0.geometry] }, foreignChunks: foreign,
+      hasBytes: !store.traits.keepsOnlyLeases, time: now)
+  }
 
   func table(_ network: String, _ growth: [String: Growth]) -> String {
     pools.map { pool in
