@@ -199,7 +199,6 @@ struct WatchedStore: AllocationStore {
   }
 
   var traits: StoreTraits { base.traits }
-  var executor: (any TaskExecutor)? { base.executor }
 
   func read(
     _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline

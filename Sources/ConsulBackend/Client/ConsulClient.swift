@@ -123,9 +123,6 @@ package final class ConsulClient: Sendable {
     return .committed(results)
   }
 
-  /// The client's own thread, for work that consists of requests.
-  package var executor: any TaskExecutor { transport.executor }
-
   // MARK: The server
 
   /// The leader's Raft address; `nil` while there is none.

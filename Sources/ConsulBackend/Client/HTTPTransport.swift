@@ -8,15 +8,13 @@ internal import Synchronization
 
 final class HTTPTransport: Sendable {
   private struct Running: Sendable {
-    let loop: any EventLoop
+    let group: MultiThreadedEventLoopGroup
     let pool: NIOLoopBoundBox<HTTPPool>
     /// What must not appear in any text.
     let secrets: [String]
   }
 
   private struct State: Sendable {
-    /// `nil` until the first request, or until somebody wants to work on it.
-    var group: MultiThreadedEventLoopGroup?
     /// `nil` until the first request.
     var running: Running?
     var isClosed = false
@@ -33,7 +31,7 @@ final class HTTPTransport: Sendable {
   }
 
   deinit {
-    state.withLock { $0.group?.shutdownGracefully { _ in } }
+    state.withLock { $0.running?.group.shutdownGracefully { _ in } }
   }
 
   /// Sends `request` and waits for the reply, whatever its status, until `deadline`.
@@ -43,7 +41,7 @@ final class HTTPTransport: Sendable {
     let running = try start()
     // NIO counts nanoseconds in 64 bits; a day is forever here.
     let timeLeft = TimeAmount(min(deadline - .now, .seconds(86_400)))
-    let loop = running.loop
+    let loop = running.group.any()
     let reply = loop.makePromise(of: HTTPResponse.self)
     let exchange = NIOLoopBoundBox.makeBoxSendingValue(
       HTTPExchange(request, deadline: .now() + timeLeft, reply: reply), eventLoop: loop)
@@ -72,7 +70,7 @@ final class HTTPTransport: Sendable {
       }
       if let running = state.running { return .success(running) }
       do throws(ConsulConfigurationError) {
-        let running = try makeRunning(on: Self.loop(&state))
+        let running = try makeRunning()
         state.running = running
         return .success(running)
       } catch {
@@ -84,21 +82,7 @@ final class HTTPTransport: Sendable {
     return try result.get()
   }
 
-  /// Runs tasks on the event loop, so that a request and what follows its reply need no other thread.
-  ///
-  /// Whoever runs tasks there holds this object, whose end is the loop's.
-  var executor: any TaskExecutor { LoopExecutor(state.withLock { Self.loop(&$0) }) }
-
-  private static func loop(_ state: inout State) -> any EventLoop {
-    if let group = state.group { return group.any() }
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    state.group = group
-    return group.any()
-  }
-
-  private func makeRunning(
-    on loop: any EventLoop
-  ) throws(ConsulConfigurationError) -> Running {
+  private func makeRunning() throws(ConsulConfigurationError) -> Running {
     let endpoint = configuration.endpoint
     let credentials = try configuration.credentials.resolve()
     var tls: TLSContext?
@@ -107,10 +91,13 @@ final class HTTPTransport: Sendable {
     }
     var headers = HTTPHeaders([("Host", endpoint.authority), ("User-Agent", "cni-ipam-consul")])
     headers.add(contentsOf: credentials.headers)
-    let connector = HTTPConnector(endpoint: endpoint, tls: tls, limits: limits, loop: loop)
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let connector = HTTPConnector(
+      endpoint: endpoint, tls: tls, limits: limits, loop: group.any())
     let pool = HTTPPool(connector, headers: headers, counters: counters)
     return Running(
-      loop: loop, pool: .makeBoxSendingValue(pool, eventLoop: loop), secrets: credentials.secrets)
+      group: group, pool: .makeBoxSendingValue(pool, eventLoop: group.any()),
+      secrets: credentials.secrets)
   }
 
   /// `text` without the secrets that a server may have echoed.
@@ -128,21 +115,7 @@ final class HTTPTransport: Sendable {
       return state
     }
     guard let running = before.running else { return }
-    try? await running.loop.submit { running.pool.value.shutDown() }.get()
-  }
-}
-
-/// The event loop as an executor of tasks.
-private final class LoopExecutor: TaskExecutor {
-  private let loop: any EventLoop
-
-  init(_ loop: any EventLoop) {
-    self.loop = loop
-  }
-
-  func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
-    loop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    try? await running.group.any().submit { running.pool.value.shutDown() }.get()
   }
 }
 

@@ -72,9 +72,6 @@ public final class ConsulStore: AllocationStore {
     return traits
   }
 
-  /// The thread of the connections.
-  public var executor: (any TaskExecutor)? { client.executor }
-
   /// Closes the connections.
   public func shutdown() async {
     await client.shutdown()

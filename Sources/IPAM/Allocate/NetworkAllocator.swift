@@ -25,8 +25,7 @@ public actor NetworkAllocator {
   /// The loop, while it waits for a commit to end.
   private var landing: CheckedContinuation<Void, Never>?
   private let warn: @Sendable (String) -> Void
-  private let givenExecutor: (any TaskExecutor)?
-  private lazy var executor = givenExecutor ?? store.executor
+  private let executor: (any TaskExecutor)?
 
   /// An allocator for one network.
   ///
@@ -39,7 +38,7 @@ public actor NetworkAllocator {
   ///   - repeatPolicy: What a repeated wish of one attachment gets.
   ///   - surroundings: Clock, randomness and sleep.
   ///   - warn: Called with what an operator should know, from any task.
-  ///   - executor: Where the allocator's own tasks run; nil for where the store has them.
+  ///   - executor: Where the allocator's own tasks run; nil for the pool of the runtime.
   public init(
     store: any AllocationStore, networkName: String, definition: NetworkDefinition?, node: Node,
     repeatPolicy: RepeatPolicy = .sameAgain, surroundings: Surroundings,
@@ -52,7 +51,7 @@ public actor NetworkAllocator {
     self.surroundings = surroundings
     self.localDefinition = definition
     self.warn = warn
-    givenExecutor = executor
+    self.executor = executor
     self.planner = Planner(
       PlannerConfiguration(
         node: node, definition: definition, networkName: networkName, repeatPolicy: repeatPolicy,

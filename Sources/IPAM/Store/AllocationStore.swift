@@ -105,9 +105,6 @@ public protocol AllocationStore: Sendable {
   /// What it is like now (the operation limit may be found out while it runs).
   var traits: StoreTraits { get }
 
-  /// Where tasks that mostly use the store run best; nil for the runtime's threads.
-  var executor: (any TaskExecutor)? { get }
-
   /// Reads keys; the answer has an entry for every key asked for (with ``Consistency/copies`` only
   /// for those at hand), and may have more.
   ///
@@ -142,11 +139,6 @@ public protocol AllocationStore: Sendable {
   func withTurn<Result: Sendable>(
     deadline: Deadline, _ body: () async throws(AllocationError) -> Result
   ) async throws(AllocationError) -> Result
-}
-
-extension AllocationStore {
-  /// The runtime's threads.
-  public var executor: (any TaskExecutor)? { nil }
 }
 
 /// What to list.
