@@ -25,7 +25,7 @@ struct StoreCounts: Codable, Hashable, Sendable {
 }
 
 /// Passes everything on to another store.
-final class CountingStore: AllocationStore {
+final class CountingStore: StoreWrapper {
   private let base: any AllocationStore
   private let state = Mutex(StoreCounts())
 
@@ -33,7 +33,7 @@ final class CountingStore: AllocationStore {
 
   var counts: StoreCounts { state.withLock { $0 } }
 
-  var traits: StoreTraits { base.traits }
+  var wrapped: any AllocationStore { base }
 
   func read(
     _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
@@ -53,18 +53,5 @@ final class CountingStore: AllocationStore {
       counts.wasted += 1
     }
     return outcome
-  }
-
-  func list(
-    _ kind: StoreListing, deadline: Deadline,
-    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
-  ) async throws(StoreError) {
-    try await base.list(kind, deadline: deadline, visit)
-  }
-
-  func withTurn<Result: Sendable>(
-    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
-  ) async throws(AllocationError) -> Result {
-    try await base.withTurn(deadline: deadline, body)
   }
 }

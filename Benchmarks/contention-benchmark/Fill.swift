@@ -26,7 +26,7 @@ enum Fill {
   /// All addresses in an order that is the same in every process: those taken first, then those that
   /// writers ask for.
   private static func shuffled(_ cell: Cell) throws -> [IPAddress] {
-    var generator = SplitMix(state: 0x5EED)
+    var generator = Chance(seed: 0x5EED)
     return try addresses(cell).shuffled(using: &generator)
   }
 
@@ -74,17 +74,5 @@ enum Fill {
       }
       return try await group.reduce(into: []) { $0 += $1 }
     }
-  }
-}
-
-/// Steele, Lea and Flood's SplitMix64: the same order everywhere.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }

@@ -20,14 +20,23 @@ struct GroundOptions: ParsableArguments {
   func binary() throws -> String {
     let environment = ProcessInfo.processInfo.environment
     let name = consulBinary ?? environment["CNI_IPAM_CONSUL"] ?? "consul"
-    if name.contains("/") { return name }
-    for folder in environment["PATH"]?.split(separator: ":") ?? [] {
-      let path = "\(folder)/\(name)"
-      if FileManager.default.isExecutableFile(atPath: path) { return path }
-    }
-    throw ValidationError(
-      "no \(name) on the PATH; try --consul-binary \"$(scripts/install-consul)\"")
+    return try path(of: name, option: "--consul-binary")
   }
+}
+
+/// The path of a program that is on the PATH, or is a path.
+func path(of program: String, option: String) throws -> String {
+  let folders = ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":") ?? []
+  let paths = program.contains("/") ? [program] : folders.map { "\($0)/\(program)" }
+  if let path = paths.first(where: FileManager.default.isExecutableFile) { return path }
+  throw ValidationError(
+    "no \(program) that can be run; try \(option) \"$(scripts/install-consul)\"")
+}
+
+/// One line of standard error that the next one is written over; on a terminal only.
+func showProgress(_ text: String) {
+  guard isatty(STDERR_FILENO) == 1 else { return }
+  FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
 }
 
 /// Where results go beside the terminal.

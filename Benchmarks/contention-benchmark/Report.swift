@@ -32,12 +32,11 @@ struct Report {
   }
 
   private static func progress(_ done: Int, of all: Int, _ text: String?) {
-    guard isatty(STDERR_FILENO) == 1 else { return }
     let width = 24
     let filled = width * done / max(1, all)
     let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
     let line = text.map { "\(bar) \(done)/\(all)  \($0)" } ?? ""
-    FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+    showProgress(line)
   }
 
   /// All that is wrong, with the cell it was found in.

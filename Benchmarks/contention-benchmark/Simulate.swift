@@ -61,7 +61,7 @@ struct Simulate: AsyncParsableCommand {
       measured = try Calibration(contentsOf: calibration)
     } else {
       measured = try await Measurement(
-        consul: try path(of: consul), seconds: seconds, progress: progress
+        consul: try path(of: consul, option: "--consul"), seconds: seconds, progress: showProgress
       ).calibration()
     }
     if let saveCalibration {
@@ -72,18 +72,18 @@ struct Simulate: AsyncParsableCommand {
       calibration: measured, source: calibration.map { "file \($0)" } ?? "measured in this run",
       seed: seed)
     for reality in measured.realities {
-      progress("simulating \(reality.shape.name)")
+      showProgress("simulating \(reality.shape.name)")
       let ran = try SimulatedRun(of: reality.shape, service, seed: seed)
       report.comparisons.append(Comparison(reality: reality, simulated: ran))
     }
     for shape in try shapes() {
-      progress("simulating \(shape.name)")
+      showProgress("simulating \(shape.name)")
       report.runs.append(
         try SimulatedRun(of: shape, service, chunkBits: chunkBits, seed: seed) {
-          progress("simulating \(shape.name): \($0) %")
+          showProgress("simulating \(shape.name): \($0) %")
         })
     }
-    progress("")
+    showProgress("")
     report.show()
     if let json { try report.encoded().write(to: URL(fileURLWithPath: json)) }
     if let csv { try Data(report.csv.utf8).write(to: URL(fileURLWithPath: csv)) }
@@ -112,19 +112,6 @@ struct Simulate: AsyncParsableCommand {
     where ((1 << (32 - length)) - 3) * maxFill >= pods * 100 { return "10.0.0.0/\(length)" }
     throw ValidationError(
       "--pods \(pods): 10.0.0.0/8 is too small for them at --max-fill \(maxFill)")
-  }
-
-  private func path(of program: String) throws -> String {
-    let folders = ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":") ?? []
-    let paths = program.contains("/") ? [program] : folders.map { "\($0)/\(program)" }
-    if let path = paths.first(where: FileManager.default.isExecutableFile) { return path }
-    throw ValidationError("no \(program) on the PATH: --consul $(scripts/install-consul)")
-  }
-
-  /// One line that is written over, on a terminal only.
-  private func progress(_ text: String) {
-    guard isatty(STDERR_FILENO) == 1 else { return }
-    FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
   }
 }
 

@@ -189,7 +189,7 @@ final class RealRun: Sendable {
 }
 
 /// A store that tells how its commits end.
-struct WatchedStore: AllocationStore {
+struct WatchedStore: StoreWrapper {
   let base: ConsulStore
   private let ended: @Sendable (CommitOutcome) -> Void
 
@@ -198,13 +198,7 @@ struct WatchedStore: AllocationStore {
     self.ended = ended
   }
 
-  var traits: StoreTraits { base.traits }
-
-  func read(
-    _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
-  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
-    try await base.read(keys, consistency: consistency, deadline: deadline)
-  }
+  var wrapped: any AllocationStore { base }
 
   func commit(
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
@@ -212,18 +206,5 @@ struct WatchedStore: AllocationStore {
     let outcome = await base.commit(operations, cursors: cursors, deadline: deadline)
     ended(outcome)
     return outcome
-  }
-
-  func list(
-    _ kind: StoreListing, deadline: Deadline,
-    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
-  ) async throws(StoreError) {
-    try await base.list(kind, deadline: deadline, visit)
-  }
-
-  func withTurn<Result: Sendable>(
-    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
-  ) async throws(AllocationError) -> Result {
-    try await base.withTurn(deadline: deadline, body)
   }
 }

@@ -1,5 +1,6 @@
 // The tables of a simulation's report, the comparison with reality, and what fails.
 
+import Figures
 import Foundation
 import IPAMTesting
 
@@ -97,7 +98,7 @@ struct SimulateReport {
         + "\(microseconds(Double(service.perOperation))), read "
         + "\(microseconds(Double(service.perRead))), client "
         + "\(microseconds(Calibration.median(service.client))) (medians)\n")
-    printColumns([Self.head] + runs.map(cells))
+    printColumns([Self.head] + runs.map(cells), leftAligned: [0])
     printColumns(
       [["reality and simulation", "figure", "simulated", "measured", "factor", "bound", "ok"]]
         + comparisons.flatMap { comparison in
@@ -108,7 +109,7 @@ struct SimulateReport {
               "<= " + decimal(figure.bound, 1), figure.holds ? "yes" : "NO",
             ]
           }
-        })
+        }, leftAligned: [0, 1])
     print(
       "Figures below \(Comparison.floor) for an operation count as that: two that are nearly 0 agree."
     )
@@ -133,7 +134,7 @@ struct SimulateReport {
   }
 
   var csv: String {
-    ([Self.head] + runs.map(cells)).map { $0.joined(separator: ",") + "\n" }.joined()
+    Figures.csv([Self.head] + runs.map(cells))
   }
 
   func encoded() throws -> Data {
@@ -152,22 +153,6 @@ struct SimulateReport {
       Everything(
         source: source, seed: seed, commitRate: calibration.commitRate, runs: runs,
         comparisons: comparisons, failures: failures, calibration: calibration))
-  }
-
-  private func printColumns(_ rows: [[String]]) {
-    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    for row in rows {
-      let cells = zip(row, widths).enumerated().map { column, cell in
-        let gap = String(repeating: " ", count: cell.1 - cell.0.count)
-        return column == 0 ? cell.0 + gap : gap + cell.0
-      }
-      print(cells.joined(separator: "  "))
-    }
-    print("")
-  }
-
-  private func decimal(_ number: Double, _ digits: Int) -> String {
-    String(format: "%.\(digits)f", number)
   }
 
   private func microseconds(_ nanoseconds: Double) -> String {

@@ -12,7 +12,7 @@ import Synchronization
 //   is turned away                            unavailable
 
 /// A store over another one, with faults.
-public final class FaultyStore: AllocationStore {
+public final class FaultyStore: StoreWrapper {
   /// How often each fault happens, in percent of the commits.
   public struct Faults: Hashable, Sendable {
     /// The commit happens and the answer is lost.
@@ -29,7 +29,7 @@ public final class FaultyStore: AllocationStore {
   }
 
   private struct State {
-    var random: UInt64
+    var chance: Chance
     var faults: Faults
     var held: [(operations: [StoreOperation], cursors: [Int: IPAddress])] = []
   }
@@ -40,11 +40,11 @@ public final class FaultyStore: AllocationStore {
   /// Faults over a store, drawn from a seed.
   public init(_ base: any AllocationStore, faults: Faults, seed: UInt64) {
     self.base = base
-    state = Mutex(State(random: seed | 1, faults: faults))
+    state = Mutex(State(chance: Chance(seed: seed | 1), faults: faults))
   }
 
-  /// The base's traits.
-  public var traits: StoreTraits { base.traits }
+  /// The store behind it.
+  public var wrapped: any AllocationStore { base }
 
   /// No more faults; what is held back is delivered now.
   public func heal(deadline: Deadline) async {
@@ -56,13 +56,6 @@ public final class FaultyStore: AllocationStore {
     for late in held {
       _ = await base.commit(late.operations, cursors: late.cursors, deadline: deadline)
     }
-  }
-
-  /// Reads from the base.
-  public func read(
-    _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
-  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
-    try await base.read(keys, consistency: consistency, deadline: deadline)
   }
 
   /// Commits to the base, unless a fault is drawn.
@@ -84,21 +77,6 @@ public final class FaultyStore: AllocationStore {
     }
   }
 
-  /// Lists the base.
-  public func list(
-    _ kind: StoreListing, deadline: Deadline,
-    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
-  ) async throws(StoreError) {
-    try await base.list(kind, deadline: deadline, visit)
-  }
-
-  /// Takes the base's turn.
-  public func withTurn<Result: Sendable>(
-    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
-  ) async throws(AllocationError) -> Result {
-    try await base.withTurn(deadline: deadline, body)
-  }
-
   private enum Fault { case none, lostAnswer, lostCommit, lateCommit, refusal }
 
   private func draw(
@@ -106,10 +84,10 @@ public final class FaultyStore: AllocationStore {
   ) -> (Fault, [(operations: [StoreOperation], cursors: [Int: IPAddress])]) {
     state.withLock { state in
       var late: [(operations: [StoreOperation], cursors: [Int: IPAddress])] = []
-      if !state.held.isEmpty, Self.next(&state.random) % 3 == 0 {
-        late.append(state.held.remove(at: Int(Self.next(&state.random) % UInt64(state.held.count))))
+      if !state.held.isEmpty, state.chance.next() % 3 == 0 {
+        late.append(state.held.remove(at: Int(state.chance.next() % UInt64(state.held.count))))
       }
-      var roll = Int(Self.next(&state.random) % 100)
+      var roll = Int(state.chance.next() % 100)
       let faults = state.faults
       for (share, fault) in [
         (faults.lostAnswers, Fault.lostAnswer), (faults.lostCommits, .lostCommit),
@@ -123,14 +101,5 @@ public final class FaultyStore: AllocationStore {
       }
       return (.none, late)
     }
-  }
-
-  /// SplitMix64 (Steele, Lea, Flood 2014).
-  private static func next(_ state: inout UInt64) -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }

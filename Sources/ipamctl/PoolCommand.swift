@@ -84,12 +84,7 @@ struct PoolReading {
   ) async throws(Failure) -> PoolReading {
     let now = ConsulOptions.surroundings.now()
     var reports: [PoolGeometry: PoolReport] = [:]
-    let spaces: [PoolSpace]
-    do {
-      spaces = try definition.spaces()
-    } catch {
-      throw Failure(.failed, error.description)
-    }
+    let spaces = try definition.pools()
     for space in spaces {
       reports[space.geometry] = PoolReport(
         of: space, cooldown: UInt64(definition.cooldown.seconds), now: now)
@@ -173,6 +168,17 @@ struct PoolReading {
     return [
       "network": .string(network), "time": .string(utc(time)), "pools": .array(pools),
     ]
+  }
+}
+
+extension NetworkDefinition {
+  /// Its pools, each once; what cannot be laid out is the program's error.
+  func pools() throws(Failure) -> [PoolSpace] {
+    do {
+      return try spaces()
+    } catch {
+      throw Failure(.failed, error.description)
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import TestSupport
 @testable import BitmapAllocator
 
 /// A cell for each ordinal, plain memory.
+// Unchecked on purpose: that nobody but a holder touches a cell is what the tests are about.
 private struct Cells: @unchecked Sendable {
   let cells: UnsafeMutablePointer<Int>
   let first: IPAddress

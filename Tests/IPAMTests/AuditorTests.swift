@@ -229,7 +229,7 @@ struct Broken {
 }
 
 /// Shows a lease as missing in its first listing, as if it had been made between two listings.
-private final class HealingStore: AllocationStore {
+private final class HealingStore: StoreWrapper {
   let base: MemoryStore
   let lease: StoreEntry
   let address: IPAddress
@@ -241,19 +241,7 @@ private final class HealingStore: AllocationStore {
     base.overwrite(.lease(address), nil)
   }
 
-  var traits: StoreTraits { base.traits }
-
-  func read(
-    _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
-  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
-    try await base.read(keys, consistency: consistency, deadline: deadline)
-  }
-
-  func commit(
-    _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
-  ) async -> CommitOutcome {
-    await base.commit(operations, cursors: cursors, deadline: deadline)
-  }
+  var wrapped: any AllocationStore { base }
 
   func list(
     _ kind: StoreListing, deadline: Deadline,
@@ -261,11 +249,5 @@ private final class HealingStore: AllocationStore {
   ) async throws(StoreError) {
     try await base.list(kind, deadline: deadline, visit)
     if kind == .macs { base.overwrite(.lease(address), lease.value) }
-  }
-
-  func withTurn<Result: Sendable>(
-    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
-  ) async throws(AllocationError) -> Result {
-    try await base.withTurn(deadline: deadline, body)
   }
 }

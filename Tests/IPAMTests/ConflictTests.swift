@@ -11,7 +11,7 @@ import Testing
 // each commit that it is told to spoil.
 
 /// A memory store with a rival; it keeps what was done, in order.
-private final class RivalStore: AllocationStore {
+private final class RivalStore: StoreWrapper {
   enum Event: Hashable, Sendable {
     /// Chunks that the commit wrote, at level 0.
     case won(Set<ChunkKey>)
@@ -34,7 +34,7 @@ private final class RivalStore: AllocationStore {
   }
 
   var events: [Event] { state.withLock { $0.events } }
-  var traits: StoreTraits { base.traits }
+  var wrapped: any AllocationStore { base }
 
   /// A commit takes a millisecond, and nothing else takes any time.
   var surroundings: Surroundings {
@@ -49,12 +49,6 @@ private final class RivalStore: AllocationStore {
           state.events.append(.slept(nanoseconds))
         }
       })
-  }
-
-  func read(
-    _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline
-  ) async throws(StoreError) -> [StoreKey: StoreEntry] {
-    try await base.read(keys, consistency: consistency, deadline: deadline)
   }
 
   func commit(
@@ -93,19 +87,6 @@ private final class RivalStore: AllocationStore {
         [.put(.chunk(key), .chunk(chunk), expected: stored?.revision ?? .absent)], cursors: [:],
         deadline: deadline)
     }
-  }
-
-  func list(
-    _ kind: StoreListing, deadline: Deadline,
-    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
-  ) async throws(StoreError) {
-    try await base.list(kind, deadline: deadline, visit)
-  }
-
-  func withTurn<Result: Sendable>(
-    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
-  ) async throws(AllocationError) -> Result {
-    try await base.withTurn(deadline: deadline, body)
   }
 }
 

@@ -35,7 +35,7 @@ import Testing
 }
 
 /// A memory store with one fault.
-final class WrongStore: AllocationStore {
+final class WrongStore: StoreWrapper {
   enum Fault: String, Sendable, CaseIterable {
     case forgetsAbsentKeys, writesRegardless, writesSomeOfMany, blamesEverything, keepsRevisions
     case deletesRegardless, checksNothing, losesCursors, listsOneTooFew, tearsSnapshots
@@ -61,6 +61,7 @@ final class WrongStore: AllocationStore {
 
   let fault: Fault
   let base: MemoryStore
+  var wrapped: any AllocationStore { base }
 
   init(_ fault: Fault) {
     self.fault = fault
@@ -157,11 +158,5 @@ final class WrongStore: AllocationStore {
       if !isFirst { try visit(key, entry) }
       isFirst = false
     }
-  }
-
-  func withTurn<Result: Sendable>(
-    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
-  ) async throws(AllocationError) -> Result {
-    try await base.withTurn(deadline: deadline, body)
   }
 }

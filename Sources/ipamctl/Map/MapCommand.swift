@@ -102,7 +102,7 @@ extension StoreOptions {
     limits: (exact: Int, aggregated: Int)
   ) async throws(Failure) -> [AddressMap] {
     func empty(_ definition: NetworkDefinition) throws(Failure) -> [AddressMap] {
-      let maps = try definition.spaces().compactMap { space in
+      let maps = try definition.pools().compactMap { space in
         AddressMap(of: space, window: window ?? space.geometry.subnet, limits: limits)
       }
       guard !maps.isEmpty else {
@@ -171,26 +171,6 @@ extension StoreOptions {
     let ranges = JSONValue.array(
       subnets.map { .array([["subnet": .string($0.description)]]) })
     return try NetworkDefinition(checking: ["ranges": ranges], name: network)
-  }
-}
-
-extension NetworkDefinition {
-  /// Its pools, each once, with all that any of the range sets may take from it.
-  fileprivate func spaces() throws(Failure) -> [PoolSpace] {
-    do {
-      var spaces: [PoolSpace] = []
-      for space in try layouts().flatMap(\.pools) {
-        if let index = spaces.firstIndex(where: { $0.geometry == space.geometry }) {
-          spaces[index] = PoolSpace(
-            geometry: space.geometry, allowed: spaces[index].allowed.union(space.allowed))
-        } else {
-          spaces.append(space)
-        }
-      }
-      return spaces
-    } catch {
-      throw Failure(.failed, error.description)
-    }
   }
 }
 

@@ -5,14 +5,14 @@ import TestSupport
 @testable import ConsulBackend
 
 /// Counts the calls of a store that had to ask the server.
-final class RoundCounter: AllocationStore {
+final class RoundCounter: StoreWrapper {
   private let base: ConsulStore
   private let rounds = Counter()
 
   init(_ base: ConsulStore) { self.base = base }
 
   var count: Int { rounds.value }
-  var traits: StoreTraits { base.traits }
+  var wrapped: any AllocationStore { base }
 
   private func counting<Value, Failure: Error>(
     _ body: () async throws(Failure) -> Value
@@ -35,18 +35,5 @@ final class RoundCounter: AllocationStore {
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
   ) async -> CommitOutcome {
     await counting { await base.commit(operations, cursors: cursors, deadline: deadline) }
-  }
-
-  func list(
-    _ kind: StoreListing, deadline: Deadline,
-    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
-  ) async throws(StoreError) {
-    try await base.list(kind, deadline: deadline, visit)
-  }
-
-  func withTurn<Result: Sendable>(
-    deadline: Deadline, _ body: () async throws(AllocationError) -> Result
-  ) async throws(AllocationError) -> Result {
-    try await base.withTurn(deadline: deadline, body)
   }
 }
