@@ -4,7 +4,7 @@ public import IPAM
 // Who held what and when, on this node's disk:
 //
 //   <stateDir>/journal/<network>      the latest events, a line each
-//                      <network>.1    those before, at most as many bytes
+//                      <network>,1    those before, at most as many bytes (a name has no comma)
 //
 // A line is one write to a file opened for appending, so lines of several processes do not mix, and
 // nobody waits for anybody: only who makes a file the older one holds a lock on it, and who does not get
@@ -12,8 +12,11 @@ public import IPAM
 
 /// A node's journal of one network.
 public struct Journal: Sendable {
-  /// A file of about so many bytes becomes the older one: at least 5,000 events.
+  /// A file of about so many bytes becomes the older one: some thousand events.
   public static let fileSize = 1 << 20
+  /// What the older file's name ends with. Network names may end with a dot and a digit; a comma is
+  /// escaped in them.
+  private static let older = ",1"
 
   private let folder: String
   private let name: String
@@ -49,7 +52,9 @@ public struct Journal: Sendable {
     {
       var current = stat()
       // Somebody else may have made it the older one just now.
-      if stat(path, &current) == 0, current.st_ino == status.st_ino { rename(path, path + ".1") }
+      if stat(path, &current) == 0, current.st_ino == status.st_ino {
+        rename(path, path + Self.older)
+      }
       guard let next = Self.open(path) else { return false }
       close(file)
       file = next
@@ -77,7 +82,7 @@ public struct Journal: Sendable {
         String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
       }
       guard !file.hasPrefix(".") else { continue }
-      let name = file.hasSuffix(".1") ? String(file.dropLast(2)) : file
+      let name = file.hasSuffix(Self.older) ? String(file.dropLast(Self.older.count)) : file
       if let network = JournalEvent.unescape(name) { names.insert(network) }
     }
     return names.sorted()
@@ -87,7 +92,7 @@ public struct Journal: Sendable {
   ///
   /// - Complexity: O(bytes) in time, O(1) in memory.
   public func visit(_ body: (JournalEvent) -> Void) {
-    for path in ["\(folder)/\(name).1", "\(folder)/\(name)"] {
+    for path in ["\(folder)/\(name)\(Self.older)", "\(folder)/\(name)"] {
       guard let file = fopen(path, "re") else { continue }
       defer { fclose(file) }
       var line: UnsafeMutablePointer<CChar>?

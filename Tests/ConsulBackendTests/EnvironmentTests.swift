@@ -68,6 +68,10 @@ import Testing
     try await ChildProcess.run(["mkdir", folder.path + "/inner"])
     try await ChildProcess.run(["cp", certificates.authority, folder.path + "/inner/ca.crt"])
     try await ChildProcess.run(["cp", certificates.otherAuthority, folder.path + "/other.pem"])
+    // A link to a folder is no folder to walk into, and no certificate.
+    let linked = try TemporaryFolder()
+    try await ChildProcess.run(["cp", certificates.authority, linked.path + "/ca.pem"])
+    try await ChildProcess.run(["ln", "-s", folder.path + "/inner", linked.path + "/more"])
     var options = ConsulServer.Options()
     options.certificates = certificates
     options.verifiesClients = true
@@ -102,6 +106,9 @@ import Testing
       ),
       (
         tls(["CONSUL_HTTP_ADDR": "https://\(secure)", "CONSUL_CAPATH": folder.path], client), true
+      ),
+      (
+        tls(["CONSUL_HTTP_ADDR": "https://\(secure)", "CONSUL_CAPATH": linked.path], client), false
       ),
       (
         tls(

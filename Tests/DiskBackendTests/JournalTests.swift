@@ -43,4 +43,26 @@ import Testing
     #expect(JournalEvent(line: event.line) == event)
     #expect(!event.line.contains("\n"))
   }
+
+  /// A network's older file is no other network's file, whatever the names end with.
+  @Test func networksDoNotShareFiles() throws {
+    let folder = try TemporaryFolder()
+    let names = ["net", "net.1", "net,1", "net.1.1"]
+    let padding = Workload(["PAD": String(repeating: "x", count: Journal.fileSize)])
+    for (number, name) in names.enumerated() {
+      let journal = Journal(stateDirectory: folder.path, network: name)
+      for time in 0..<2 {
+        var event = try event(10 * number + time)
+        event.workload = padding
+        #expect(journal.append([event]))
+      }
+      #expect(journal.append([try event(10 * number + 2)]))
+    }
+    #expect(Journal.networks(in: folder.path) == names.sorted())
+    for (number, name) in names.enumerated() {
+      var times: [UInt64] = []
+      Journal(stateDirectory: folder.path, network: name).visit { times.append($0.time) }
+      #expect(times == [UInt64(10 * number + 1), UInt64(10 * number + 2)], "\(name)")
+    }
+  }
 }

@@ -149,7 +149,7 @@ package final class ConsulClient: Sendable {
     ReplySorting(endpoint: configuration.endpoint, redact: transport.redact)
   }
 
-  func limit(_ deadline: ContinuousClock.Instant?) -> ContinuousClock.Instant {
+  private func limit(_ deadline: ContinuousClock.Instant?) -> ContinuousClock.Instant {
     deadline ?? .now + configuration.timeout
   }
 

@@ -78,16 +78,28 @@ struct TLSContext: Sendable {
   }
 
   /// The certificates of a PEM file, or of all files in a directory, whatever their names, as Consul's
-  /// tools read CONSUL_CAPATH.
+  /// tools read CONSUL_CAPATH: into directories in it, and through no link to one.
   private static func certificates(at path: String) throws -> [NIOSSLCertificate] {
-    guard let directory = opendir(path) else { return try NIOSSLCertificate.fromPEMFile(path) }
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+      return try NIOSSLCertificate.fromPEMFile(path)
+    }
+    return try certificates(in: path)
+  }
+
+  private static func certificates(in folder: String) throws -> [NIOSSLCertificate] {
+    guard let directory = opendir(folder) else { return try NIOSSLCertificate.fromPEMFile(folder) }
     defer { closedir(directory) }
     var found: [NIOSSLCertificate] = []
     while let entry = readdir(directory) {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
         String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
-      if name != "." && name != ".." { found += try certificates(at: "\(path)/\(name)") }
+      if name == "." || name == ".." { continue }
+      let path = "\(folder)/\(name)"
+      var status = stat()
+      let isFolder = lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+      found += try isFolder ? certificates(in: path) : NIOSSLCertificate.fromPEMFile(path)
     }
     return found
   }

@@ -70,7 +70,10 @@ extension ConsulStore {
   }
 
   func forget(_ keys: [StoreKey]) {
-    if client.configuration.consistency == .stale { moved.withLock { $0.formUnion(keys) } }
+    if client.configuration.consistency == .stale {
+      // Other keys are read consistently after a lost race.
+      moved.withLock { $0.formUnion(keys.filter(\.isKeptByNodes)) }
+    }
     for case .attachment(let key) in keys { local.clearAttachment(key) }
     let names = keys.filter(\.isKeptByNodes).compactMap(schema.relativeName)
     if !names.isEmpty { local.update(names.map { ($0, nil, 0) }, cursors: [:]) }

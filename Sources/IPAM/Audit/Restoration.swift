@@ -96,7 +96,12 @@ public struct Restoration: Sendable {
     var count = 0
     for mark in marks {
       if case .cooling(_, let since) = mark, since.addingSaturated(cooldown) <= now { continue }
-      try place(mark) { wanted[$0, default: []].append($1) }
+      try place(mark) { (key, wish) throws(AllocationError) in
+        wanted[key, default: []].append(wish)
+        guard wanted.count <= Self.largestChunkCount else {
+          throw .damaged("what is taken lies in more than \(Self.largestChunkCount) chunks")
+        }
+      }
       count += 1
     }
     for (key, wishes) in wanted {
@@ -126,6 +131,10 @@ public struct Restoration: Sendable {
 
   // MARK: - Chunks
 
+  /// Chunks that marks may lie in: 2^20 of them are 256 million addresses, and more than Consul holds
+  /// well. A line of an export can name all of IPv6.
+  static let largestChunkCount = 1 << 20
+
   private struct Wish {
     let bits: ClosedRange<Int>
     let since: UInt64?
@@ -133,7 +142,7 @@ public struct Restoration: Sendable {
 
   /// Cuts a mark at the edges of its chunks.
   private func place(
-    _ mark: RestoredMark, _ add: (ChunkKey, Wish) -> Void
+    _ mark: RestoredMark, _ add: (ChunkKey, Wish) throws(AllocationError) -> Void
   ) throws(AllocationError) {
     let (first, last, since): (IPAddress, IPAddress, UInt64?) =
       switch mark {
@@ -148,7 +157,8 @@ public struct Restoration: Sendable {
         let inChunk = pool.ordinals(of: node).last
         let end = min(inChunk, high.offset)
         let count = (end &- next).int ?? 0
-        add(ChunkKey(pool: pool, node: node), Wish(bits: bit...bit + count, since: since))
+        try add(
+          ChunkKey(pool: pool, node: node), Wish(bits: bit...bit + count, since: since))
         if end == high.offset { return }
         next = end &+ .one
       }

@@ -10,9 +10,9 @@ import BitmapAllocator
 //                      └──────── conflict ◀─────────────┤
 //                                  doubt  ◀── unknown ──┘
 //
-// Wishes that arrive while a commit is in flight share the next one. Where many wait, a second commit
-// may be in flight beside the first, on other chunks and for other attachments: it depends on nothing
-// that the first one changes (`Planner+Overlap`).
+// Wishes that arrive while a commit is in flight share the next one. Where many wait, others may be in
+// flight beside the first, on other chunks and for other attachments: they depend on nothing that
+// the first one changes (`Planner+Overlap`).
 
 /// Who allocates and by which rules.
 package struct PlannerConfiguration: Sendable {
