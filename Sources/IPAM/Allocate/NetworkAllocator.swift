@@ -205,7 +205,7 @@ public actor NetworkAllocator {
 
   /// Commits in flight at once, where the store is shared: more use the time and the processors that
   /// one leaves; beyond three they only become smaller.
-  private static let flightLimit = 3
+  package static let flightLimit = 3
 
   /// Who was just answered often comes again at once. A moment for them on the processor, no timer,
   /// and they share the commit of those who waited; without it, callers in a loop form two halves that

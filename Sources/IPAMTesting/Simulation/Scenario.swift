@@ -69,7 +69,7 @@ public struct Scenario: Sendable {
   /// Attachments that a caller keeps at most; it releases one at random when it has so many.
   public var keeps: Int
   /// Commits that a node may have in flight at once, as many as a ``NetworkAllocator`` has.
-  public var flights = 3
+  public var flights = NetworkAllocator.flightLimit
   /// How often a caller that has something releases it although it may keep it, in percent.
   public var releases = 30
   /// Callers pause for less than this between operations and before their first, in nanoseconds.
