@@ -15,11 +15,11 @@ struct LongTable {
     add(head)
   }
 
-  /// Adds a row of as many cells as the head has; a control character in one is shown as `?`.
+  /// Adds a row of as many cells as the head has.
   mutating func add(_ row: [String]) {
-    for (index, cell) in row.enumerated() {
+    for (index, cell) in row.map(Table.printable).enumerated() {
       widths[index] = max(widths[index], cell.count)
-      for byte in cell.utf8 { cells.append(byte < 0x20 ? UInt8(ascii: "?") : byte) }
+      cells += cell.utf8
       cells.append(Self.separator)
     }
   }

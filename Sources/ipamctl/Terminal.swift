@@ -120,11 +120,13 @@ struct Table {
   private let rows: [[String]]
 
   init(_ head: [String], _ rows: [[String]]) {
-    self.rows = ([head] + rows).map { row in
-      row.map { cell in
-        String(String.UnicodeScalarView(cell.unicodeScalars.map { Self.isControl($0) ? "?" : $0 }))
-      }
-    }
+    self.rows = ([head] + rows).map { $0.map(Self.printable) }
+  }
+
+  /// A cell with a `?` for each control character, as it is printed and its width is counted.
+  static func printable(_ cell: String) -> String {
+    if cell.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return cell }
+    return String(String.UnicodeScalarView(cell.unicodeScalars.map { isControl($0) ? "?" : $0 }))
   }
 
   private static func isControl(_ scalar: Unicode.Scalar) -> Bool {

@@ -44,6 +44,27 @@ import Testing
     #expect(lines.count == 2 && lines[1].prefix(5) == ["10.1.0.2", "c1", "eth0", "-", "-"])
   }
 
+  /// A pod's name is somebody's text: no control character reaches the terminal, and none counts
+  /// as less than the `?` that is printed for it (a carriage return and a line feed are one character).
+  @Test func namesOfAnyKindAreListed() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    let name = "a\r\nb\r\nc\r\nd\u{1B}[2J\u{7F}\u{9B}"
+    for container in ["c" + String(repeating: "\r\n", count: 20) + "1", "c2"] {
+      try await bench.succeeds(
+        "lease", "acquire", "net", "--container", container, "--node", "n1",
+        "--label", "K8S_POD_NAME=\(name)")
+    }
+    for words in [["lease", "list", "net"], ["who", "net", "10.1.0.2"]] {
+      let ended = try await bench.ctl(words)
+      #expect(ended.exitStatus == 0, "\(ended)")
+      #expect(
+        ended.output.unicodeScalars.allSatisfy { scalar in
+          scalar == "\n" || scalar.value >= 0x20 && !(0x7F...0x9F).contains(scalar.value)
+        }, "\(ended)")
+    }
+  }
+
   /// A lease that an earlier boot of this host left, told from one of this boot.
   @Test func beforeBoot() async throws {
     let bench = try await Bench()
