@@ -183,7 +183,10 @@ struct DoctorReport {
     guard statvfs(existing, &space) == 0 else {
       return fail(name, "\(existing): \(String(cString: strerror(errno)))", "look at the mount")
     }
-    let free = UInt64(space.f_bavail) * UInt64(space.f_frsize)
+    // File systems without a size of their own may say the largest number that there is.
+    let (product, isHuge) = UInt64(space.f_bavail)
+      .multipliedReportingOverflow(by: UInt64(space.f_frsize))
+    let free = isHuge ? .max : product
     guard free >= Self.room, space.f_files == 0 || space.f_favail > 0 else {
       return fail(
         name, "\(existing) has \(free >> 20) MiB and \(space.f_favail) files left",
