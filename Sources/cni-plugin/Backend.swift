@@ -10,7 +10,7 @@ struct Backend {
   /// Where host-local keeps its networks.
   static let dataDirectory = "/var/lib/cni/networks"
   /// Where this node keeps what it remembers.
-  static let stateDirectory = "/var/lib/cni/cni-ipam-consul"
+  static let stateDirectory = DiskStore.defaultStateDirectory
 
   let allocator: NetworkAllocator
   /// What an error tells the operator to type.

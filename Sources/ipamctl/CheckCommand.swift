@@ -23,7 +23,7 @@ struct CheckCommand: AsyncParsableCommand {
   @Flag(help: "The store was restored to an older state: draw a new incarnation too.")
   var restored = false
   @Option(help: "Where the plugin keeps its copies on this node.")
-  var stateDir = "/var/lib/cni/cni-ipam-consul"
+  var stateDir = DiskStore.defaultStateDirectory
   @Option(help: "Check a directory of host-local's format instead of Consul: the folder of NAME.")
   var dataDir: String?
   @OptionGroup var consul: ConsulOptions

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConsulBackend
+import DiskBackend
 import Glibc
 import IPAM
 import JSON
@@ -17,7 +18,7 @@ struct DoctorCommand: AsyncParsableCommand {
   @Option(help: "Where the runtime looks for plugins, separated by colons. [CNI_PATH]")
   var cniPath: String?
   @Option(help: "Where the plugin keeps what it remembers on this node.")
-  var stateDir = "/var/lib/cni/cni-ipam-consul"
+  var stateDir = DiskStore.defaultStateDirectory
   @OptionGroup var place: StoreOptions
   @OptionGroup var format: OutputOptions
 

@@ -15,7 +15,7 @@ struct HistoryCommand: AsyncParsableCommand {
   @Argument(help: "An address, a container ID, or container/interface.") var subject: String
   @Option(help: "Only in this network.") var network: String?
   @Option(help: "Where the plugin keeps what it remembers.")
-  var stateDir = "/var/lib/cni/cni-ipam-consul"
+  var stateDir = DiskStore.defaultStateDirectory
   @OptionGroup var format: OutputOptions
 
   func run() async throws {

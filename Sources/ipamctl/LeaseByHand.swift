@@ -37,7 +37,7 @@ extension LeaseCommand {
       let name = try place.nodeName(node)
       let key = AttachmentKey(node: name, container: container, interface: interface)
       var request = AcquireRequest(attachment: key)
-      request.requested = try address.map { try parse($0) }
+      request.requested = try address.map { try IPAddress(argument: $0, "--address") }
       request.workload = Workload(try labels())
       do {
         request.mac = try mac.map { try MACAddress(parsing: $0) }
@@ -56,15 +56,6 @@ extension LeaseCommand {
       }
       let verb = acquired.isRepeat ? "held already" : dryRun ? "would be acquired" : "acquired"
       format.show(key, acquired.attachment, verb)
-    }
-
-    private func parse(_ text: String) throws(Failure) -> IPAddress {
-      do {
-        let address = try IPAddress(parsing: text)
-        return address.ipv4Mapped ?? address
-      } catch {
-        throw Failure(.usage, "--address: \(error)")
-      }
     }
 
     private func labels() throws(Failure) -> [String: String] {
@@ -172,13 +163,7 @@ extension LeaseCommand {
     private func holder(
       of text: String, in store: any AllocationStore, _ deadline: Deadline
     ) async throws(Failure) -> AttachmentKey {
-      let address: IPAddress
-      do {
-        let parsed = try IPAddress(parsing: text)
-        address = parsed.ipv4Mapped ?? parsed
-      } catch {
-        throw Failure(.usage, "--address: \(error)")
-      }
+      let address = try IPAddress(argument: text, "--address")
       let entry = try await asking { () async throws(StoreError) in
         try await store.read([.lease(address)], consistency: .consistent, deadline: deadline)
       }

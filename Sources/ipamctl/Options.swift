@@ -1,3 +1,4 @@
+import AddressSpace
 import ArgumentParser
 import ConsulBackend
 import Glibc
@@ -75,6 +76,18 @@ struct ConsulOptions: ParsableArguments {
   func networks() throws(Failure) -> ConsulNetworks {
     ConsulNetworks(
       try configuration(), prefix: prefix, surroundings: Self.surroundings)
+  }
+}
+
+extension IPAddress {
+  /// The address that an argument names; an IPv4-mapped one is the IPv4 address, as in the plugin.
+  init(argument text: String, _ name: String) throws(Failure) {
+    do {
+      let address = try IPAddress(parsing: text)
+      self = address.ipv4Mapped ?? address
+    } catch {
+      throw Failure(.usage, "\(name): \(error)")
+    }
   }
 }
 

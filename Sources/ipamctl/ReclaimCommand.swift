@@ -39,7 +39,7 @@ struct ReclaimCommand: AsyncParsableCommand {
   @Option(help: "Where the observation is kept; a file in --state-dir without this.")
   var state: String?
   @Option(help: "Where this node keeps what it remembers.")
-  var stateDir = "/var/lib/cni/cni-ipam-consul"
+  var stateDir = DiskStore.defaultStateDirectory
   @Flag(help: "Only say what would be released; nothing is noted either.") var dryRun = false
   @OptionGroup var place: StoreOptions
   @OptionGroup var outputOptions: OutputOptions

@@ -19,13 +19,7 @@ struct WhoCommand: AsyncParsableCommand {
   @OptionGroup var format: OutputOptions
 
   func run() async throws {
-    let wanted: IPAddress
-    do {
-      let parsed = try IPAddress(parsing: address)
-      wanted = parsed.ipv4Mapped ?? parsed
-    } catch {
-      throw Failure(.usage, "\(address): \(error)")
-    }
+    let wanted = try IPAddress(argument: address, address)
     let (store, definition) = try await place.store(network, source)
     let deadline = place.consul.deadline
     let report = try await deciding { () async throws(AllocationError) in
