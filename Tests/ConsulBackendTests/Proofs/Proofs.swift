@@ -57,9 +57,11 @@ final class Process: Sendable {
   }
 
   @discardableResult
-  func delete(_ container: String) async throws(AllocationError) -> IPAM.Attachment? {
+  func delete(
+    _ container: String, within milliseconds: UInt64 = 30_000
+  ) async throws(AllocationError) -> IPAM.Attachment? {
     try await allocator.release(
-      [key(container)], deadline: Surroundings.system.deadline(inMilliseconds: 30_000))
+      [key(container)], deadline: Surroundings.system.deadline(inMilliseconds: milliseconds))
   }
 
   /// The error of an ADD that should fail; nil if it does not.
