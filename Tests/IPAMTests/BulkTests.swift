@@ -8,7 +8,7 @@ import TestSupport
 // Thousands of addresses at once, on memory: each exactly once, whatever becomes of the commits.
 
 @Suite struct BulkTests {
-  private static var deadline: Deadline { Surroundings.system.deadline(inMilliseconds: 60_000) }
+  private static var deadline: Deadline { Surroundings.system.deadline(inMilliseconds: 600_000) }
 
   private func definition(
     _ subnets: [String], chunkBits: Int? = nil, unit: Int? = nil, cooldown: UInt32 = 0

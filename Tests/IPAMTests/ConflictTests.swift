@@ -209,7 +209,7 @@ private final class RivalStore: StoreWrapper {
     let definition = try #require(fixture.store.entries[.definition])
     guard case .definition(let ruling) = definition.value else { return }
     let findings = try await Auditor(of: fixture.store, definition: ruling)
-      .findings(deadline: fixture.surroundings.deadline(inMilliseconds: 60_000))
+      .findings(deadline: fixture.surroundings.deadline(inMilliseconds: 600_000))
     #expect(findings == [])
   }
 

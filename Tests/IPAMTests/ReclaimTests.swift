@@ -7,7 +7,7 @@ import Testing
 @Suite struct ReclaimTests {
   @Test func onlyTheAttachmentObservedIsReleased() async throws {
     let fixture = try Fixture([["10.1.0.0/24"]])
-    let deadline = fixture.surroundings.deadline(inMilliseconds: 60_000)
+    let deadline = fixture.surroundings.deadline(inMilliseconds: 600_000)
     let first = try await fixture.acquire("c1").attachment
     _ = try await fixture.release("c1")
     let second = try await fixture.acquire("c1").attachment
@@ -30,7 +30,7 @@ import Testing
   /// A view that is one attachment behind must not release the new one: another process makes it.
   @Test func aStaleViewReleasesNothingNew() async throws {
     let fixture = try Fixture([["10.1.0.0/24"]])
-    let deadline = fixture.surroundings.deadline(inMilliseconds: 60_000)
+    let deadline = fixture.surroundings.deadline(inMilliseconds: 600_000)
     let seen = try await fixture.acquire("c1").attachment
     let other = NetworkAllocator(
       store: fixture.store, networkName: "net", definition: nil, node: Node(name: "other"),
@@ -46,7 +46,7 @@ import Testing
 
   @Test func whatCannotBeReadIsInUse() async throws {
     let fixture = try Fixture([["10.1.0.0/24"]])
-    let deadline = fixture.surroundings.deadline(inMilliseconds: 60_000)
+    let deadline = fixture.surroundings.deadline(inMilliseconds: 600_000)
     let seen = try await fixture.acquire("c1").attachment
     let key = StoreKey.attachment(fixture.key("c1"))
     fixture.store.overwrite(key, .damaged("test"))

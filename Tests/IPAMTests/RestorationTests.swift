@@ -7,7 +7,7 @@ import TestSupport
 
 /// A bare network made again from what was taken in it, and lines that nobody's export has.
 @Suite struct RestorationTests {
-  private static var deadline: Deadline { Surroundings.system.deadline(inMilliseconds: 60_000) }
+  private static var deadline: Deadline { Surroundings.system.deadline(inMilliseconds: 600_000) }
 
   private func definition(_ subnet: String) throws -> NetworkDefinition {
     var definition = NetworkDefinition(

@@ -12,7 +12,7 @@ import Testing
 extension Proofs {
   @Suite(.serialized) struct BulkTests {
     private static let server = Task { try await ConsulServer.start() }
-    private var deadline: Deadline { Surroundings.system.deadline(inMilliseconds: 60_000) }
+    private var deadline: Deadline { Surroundings.system.deadline(inMilliseconds: 600_000) }
 
     private func network(_ subnet: String) throws -> TestNetwork {
       try TestNetwork([subnet], kind: .bare)
