@@ -50,7 +50,7 @@ enum Standard {
   private static let bulk = Cell(
     work: .bits, pool: "2001:db8::/64", operations: 1, bulk: 100_000)
 
-  /// 64 writers fill 16 chunks to the last address: of one node, and a node each.
+  /// 64 writers fill 64 chunks to the last address: of one node, and a node each.
   private static let tight = Cell(writers: 64, pool: "10.64.0.0/20", untilFull: true)
   private static let tightNodes = Cell(
     writers: 64, nodes: 64, pool: "10.64.0.0/20", untilFull: true)
@@ -108,7 +108,7 @@ enum Standard {
         "/20 filled by 64 nodes, least handed out", least(fillOfNodes),
         .atLeast(Double(Fill.capacity(tight)))),
       figure(
-        "/20 filled by 64 nodes, wasted commits for an address", wasted(fillOfNodes), .atMost(4)),
+        "/20 filled by 64 nodes, wasted commits for an address", wasted(fillOfNodes), .atMost(1)),
       figure(
         "log entries for 100,000 addresses in bulk",
         middle(all { $0 == bulk }, \.entriesPerOperation), .atMost(30)),

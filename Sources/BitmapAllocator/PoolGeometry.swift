@@ -28,7 +28,8 @@ public struct PoolGeometry: Hashable, Sendable {
   public let rootLevel: Int
 
   /// The pool over `subnet` that hands out prefixes of `unitPrefixLength` (by default addresses)
-  /// from chunks of 2^`chunkBits` (by default clamp(ordinal bits − 6, 8, 12)).
+  /// from chunks of 2^`chunkBits`: by default 8 for up to 2^8 ordinals, else clamp(ordinal bits − 6, 6,
+  /// 12), so that writers on many nodes find a chunk each.
   ///
   /// `nil` if the unit is shorter than the subnet or longer than an address, or if k is outside
   /// 6 … 14. O(1).
@@ -37,7 +38,7 @@ public struct PoolGeometry: Hashable, Sendable {
     let unit = unitPrefixLength ?? width
     guard unit >= subnet.length, unit <= width else { return nil }
     let ordinalBits = unit - subnet.length
-    let chunkBits = chunkBits ?? min(max(ordinalBits - 6, 8), 12)
+    let chunkBits = chunkBits ?? (ordinalBits <= 8 ? 8 : min(max(ordinalBits - 6, 6), 12))
     guard Self.chunkBitsBounds.contains(chunkBits) else { return nil }
     self.subnet = subnet
     self.unitPrefixLength = unit
