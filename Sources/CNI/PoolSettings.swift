@@ -67,6 +67,8 @@ public struct PoolSettings: Hashable, Sendable {
   public let chunkBits: Int?
   /// `unitPrefixLength`: what a pool hands out are prefixes of this length.
   public let unitPrefixLength: Int?
+  /// `journal`: from 0 to 4096; how many commits of each node Consul keeps.
+  public let journal: Int?
 
   /// All range sets in the reference's order: the runtime's, the legacy one, the others.
   public var allRangeSets: [[RangeText]] { runtimeRangeSets + rangeSets }
@@ -90,7 +92,8 @@ extension NetworkConfiguration {
       cooldownPolicy: try ipam.choice("cooldownPolicy"),
       searchOrder: try ipam.choice("searchOrder"),
       chunkBits: try ipam.integer("chunkBits", in: 6...14),
-      unitPrefixLength: try ipam.integer("unitPrefixLength", in: 1...128))
+      unitPrefixLength: try ipam.integer("unitPrefixLength", in: 1...128),
+      journal: try ipam.integer("journal", in: 0...4096))
   }
 
   /// Throws code 7 if an attachment would get more addresses of one family than the results of the

@@ -10,7 +10,7 @@ extension Access {
 
   mutating func read(_ key: StoreKey) throws(SystemError) -> StoreEntry {
     switch key {
-    case .definition, .mac, .bulk: return .absent
+    case .definition, .mac, .bulk, .journal: return .absent
     case .cursor(let set):
       guard let address = directory?.cursor(set) else { return .absent }
       return StoreEntry(.cursor(address), try revision())
@@ -95,7 +95,7 @@ extension Access {
       throw error.asStoreError
     }
     switch kind {
-    case .macs: return
+    case .macs, .journal: return
     case .leases:
       for (address, file) in files {
         switch file {

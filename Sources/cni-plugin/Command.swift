@@ -67,7 +67,8 @@ struct Command {
       throw CNIError(error, backend.remedies)
     }
     if !acquired.isRepeat {
-      write([event(.acquire, backend.name(of: invocation.attachment), acquired.attachment)])
+      let name = backend.name(of: invocation.attachment)
+      write([JournalEvent(acquired: acquired.attachment, by: name)])
     }
     if Log.keeps(.info) {
       let addresses = acquired.attachment.holdings.map(\.address.description)
@@ -86,20 +87,15 @@ struct Command {
       let released = try await backend.allocator.release(names, deadline: deadline)
       if let released {
         let name = names.first { $0.node == released.node.name } ?? names[0]
-        write([event(.release, name, released)])
+        write([event(of: released, name)])
       }
     } catch {
       throw CNIError(error, backend.remedies)
     }
   }
 
-  private func event(
-    _ kind: JournalEvent.Kind, _ name: AttachmentKey, _ attachment: Attachment
-  ) -> JournalEvent {
-    JournalEvent(
-      time: SystemProcess.surroundings.now(), kind: kind,
-      addresses: attachment.holdings.map(\.address), attachment: name,
-      workload: attachment.workload)
+  private func event(of released: Attachment, _ name: AttachmentKey) -> JournalEvent {
+    JournalEvent(released: released, of: name, at: SystemProcess.surroundings.now())
   }
 
   /// The journal is for people who look back: an event that is lost fails nobody.
@@ -133,7 +129,7 @@ struct Command {
     }
     write(
       collected.released.compactMap { name in
-        collected.held[name].map { event(.release, name, $0) }
+        collected.held[name].map { event(of: $0, name) }
       })
     for name in collected.fromBeforeBoot {
       log(

@@ -64,7 +64,8 @@ extension NetworkDefinition {
         policy: settings.cooldownPolicy == .strict ? .strict : .borrow),
       searchOrder: settings.searchOrder.map { $0 == .sequential ? .sequential : .homeChunk }
         ?? defaults.order,
-      chunkBits: settings.chunkBits, unitPrefixLength: settings.unitPrefixLength)
+      chunkBits: settings.chunkBits, unitPrefixLength: settings.unitPrefixLength,
+      journal: settings.journal ?? 0)
   }
 
   /// Host bits that were refused are an error already; those that are left were masked.
@@ -116,6 +117,7 @@ extension PoolSettings {
     if searchOrder != nil { keys.insert("searchOrder") }
     if chunkBits != nil { keys.insert("chunkBits") }
     if unitPrefixLength != nil { keys.insert("unitPrefixLength") }
+    if journal != nil { keys.insert("journal") }
     return keys
   }
 }

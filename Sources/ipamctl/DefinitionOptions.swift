@@ -33,6 +33,8 @@ struct DefinitionOptions: ParsableArguments {
   var chunkBits: Int?
   @Option(help: "Delegate prefixes of this length instead of addresses.")
   var unitPrefixLength: Int?
+  @Option(help: "How many commits of each node Consul keeps for ipamctl history, up to 4096.")
+  var journal: Int?
   @Flag(help: "Accept subnets of one or two addresses.")
   var allowSmallSubnets = false
   @Option(help: "leased (containers hold addresses) or bare (bits only, for a library's use).")
@@ -92,6 +94,7 @@ struct DefinitionOptions: ParsableArguments {
     add("searchOrder", searchOrder.map { .string($0) })
     add("chunkBits", chunkBits.map { .number($0) })
     add("unitPrefixLength", unitPrefixLength.map { .number($0) })
+    add("journal", journal.map { .number($0) })
     add("allowSmallSubnets", allowSmallSubnets ? .bool(true) : nil)
     add("kind", kind.map { .string($0) })
     return flags

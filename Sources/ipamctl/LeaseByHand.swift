@@ -27,6 +27,7 @@ extension LeaseCommand {
     @Option(help: "NAME=VALUE to keep as the workload, for example K8S_POD_NAME=web.")
     var label: [String] = []
     @Flag(help: "Only say what would be acquired.") var dryRun = false
+    @OptionGroup var journal: JournalOptions
     @OptionGroup var source: DefinitionOptions
     @OptionGroup var place: StoreOptions
     @OptionGroup var format: OutputOptions
@@ -48,11 +49,15 @@ extension LeaseCommand {
         store: dryRun ? RehearsalStore(on: store) : store, networkName: network,
         definition: store.traits.keepsDefinition ? nil : definition, node: Node(name: name),
         repeatPolicy: store.traits.keepsOnlyLeases ? .refuse : .sameAgain,
-        surroundings: ConsulOptions.surroundings, warn: { Terminal.say($0) })
+        surroundings: ConsulOptions.surroundings, warn: { Terminal.say($0) },
+        journalNode: JournalOptions.node)
       let wanted = request
       let deadline = place.consul.deadline
       let acquired = try await deciding { () async throws(AllocationError) in
         try await allocator.acquire(wanted, deadline: deadline)
+      }
+      if !dryRun, !acquired.isRepeat {
+        journal.write(JournalEvent(acquired: acquired.attachment, by: key), network)
       }
       let verb = acquired.isRepeat ? "held already" : dryRun ? "would be acquired" : "acquired"
       format.show(key, acquired.attachment, verb)
@@ -87,6 +92,7 @@ extension LeaseCommand {
     @Option(help: "The node that it must be of; this host without it.") var node: String?
     @Flag(help: "Also if another node holds it.") var force = false
     @Flag(help: "Only say what would be released.") var dryRun = false
+    @OptionGroup var journal: JournalOptions
     @OptionGroup var place: StoreOptions
     @OptionGroup var format: OutputOptions
 
@@ -116,13 +122,14 @@ extension LeaseCommand {
       let allocator = NetworkAllocator(
         store: dryRun ? RehearsalStore(on: store) : store, networkName: network, definition: nil,
         node: Node(name: name), surroundings: ConsulOptions.surroundings,
-        warn: { Terminal.say($0) })
+        warn: { Terminal.say($0) }, journalNode: JournalOptions.node)
       let released = try await deciding { () async throws(AllocationError) in
         try await allocator.release(key, only: AttachmentStamp(attachment), deadline: deadline)
       }
       guard let released else {
         throw Failure(.no, "\(key) was released or made anew meanwhile; nothing was done")
       }
+      if !dryRun { journal.writeRelease(of: released, key, network) }
       format.show(key, released, dryRun ? "would be released" : "released")
     }
 

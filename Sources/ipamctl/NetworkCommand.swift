@@ -291,6 +291,7 @@ extension NetworkDefinition {
     rows.append(["search order", searchOrder.rawValue])
     if let chunkBits { rows.append(["chunk bits", String(chunkBits)]) }
     if let unitPrefixLength { rows.append(["delegates", "/\(unitPrefixLength)"]) }
+    if journal > 0 { rows.append(["journal", "\(journal) commits of each node"]) }
     rows.append(["incarnation", Offset(incarnation).hex(digits: 16)])
     return Table(["NETWORK", name], rows).text
   }

@@ -39,6 +39,11 @@ struct ConsulOptions: ParsableArguments {
     }
   }
 
+  /// Whether it was said where Consul is, for commands that can do without.
+  var isGiven: Bool {
+    address != nil || Terminal.environment["CONSUL_HTTP_ADDR"]?.isEmpty == false
+  }
+
   /// The clock, randomness and sleep of this process.
   static let surroundings = Surroundings(
     now: { UInt64(max(0, time(nil))) },

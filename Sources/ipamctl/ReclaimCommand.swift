@@ -38,8 +38,7 @@ struct ReclaimCommand: AsyncParsableCommand {
   @Option(help: "Seconds between the two observations, at least.") var grace: UInt64 = 600
   @Option(help: "Where the observation is kept; a file in --state-dir without this.")
   var state: String?
-  @Option(help: "Where this node keeps what it remembers.")
-  var stateDir = DiskStore.defaultStateDirectory
+  @OptionGroup var journal: JournalOptions
   @Flag(help: "Only say what would be released; nothing is noted either.") var dryRun = false
   @OptionGroup var place: StoreOptions
   @OptionGroup var outputOptions: OutputOptions
@@ -91,7 +90,7 @@ struct ReclaimCommand: AsyncParsableCommand {
     }
     let allocator = NetworkAllocator(
       store: store, networkName: network, definition: nil, node: Node(name: node ?? ""),
-      surroundings: surroundings, warn: { Terminal.say($0) })
+      surroundings: surroundings, warn: { Terminal.say($0) }, journalNode: JournalOptions.node)
     let found = try await asking { () async throws(StoreError) in
       try await allocator.orphans(ofNode: node, inUse: isInUse, deadline: deadline)
     }
@@ -116,8 +115,11 @@ struct ReclaimCommand: AsyncParsableCommand {
     var released: [Orphan] = []
     for orphan in due {
       do throws(AllocationError) {
-        if try await allocator.release(orphan.key, only: orphan.stamp, deadline: deadline) != nil {
+        if let held = try await allocator.release(
+          orphan.key, only: orphan.stamp, deadline: deadline)
+        {
           released.append(orphan)
+          journal.writeRelease(of: held, orphan.key, network)
         }
       } catch {
         failures.append((orphan, error))
@@ -142,10 +144,10 @@ struct ReclaimCommand: AsyncParsableCommand {
   /// Who this node is; only where the plugin has said so.
   private var kept: NodeIdentity {
     get throws(Failure) {
-      guard let identity = NodeIdentity(keptIn: stateDir) else {
+      guard let identity = NodeIdentity(keptIn: journal.stateDir) else {
         throw Failure(
           .no,
-          "\(stateDir) does not say which node this is: the plugin never ran here, or keeps "
+          "\(journal.stateDir) does not say which node this is: the plugin never ran here, or keeps "
             + "its state elsewhere: give --state-dir")
       }
       return identity
@@ -172,7 +174,7 @@ struct ReclaimCommand: AsyncParsableCommand {
   }
 
   private var defaultState: String {
-    "\(stateDir)/reclaim-\(Offset(StableHash.of(scope.utf8)).hex(digits: 16))"
+    "\(journal.stateDir)/reclaim-\(Offset(StableHash.of(scope.utf8)).hex(digits: 16))"
   }
 
   private func show(_ released: [Orphan], _ waiting: [Orphan], _ now: UInt64) {

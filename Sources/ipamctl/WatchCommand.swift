@@ -2,19 +2,27 @@ import AddressSpace
 import ArgumentParser
 import Glibc
 import IPAM
+import JSON
 
 struct WatchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "watch", abstract: "Shows again and again how full the pools of a network are.",
+    commandName: "watch",
+    abstract: "Shows again and again how full the pools of a network are, and what goes on.",
     discussion: """
-      A line for each pool and reading; on a terminal the lines are written over. The change is that \
-      since the reading before. Ends after --count readings, or by SIGINT or SIGTERM.
+      A line for each pool and reading; on a terminal the lines are written over. What changed is \
+      counted since the reading before: in each pool the writes of its chunks in Consul, and in the \
+      whole network the commits of ADDs, DELs and the like and how many more lost a race \
+      (conflicts), as the nodes count them in the journals of a network whose definition has one. \
+      With --output json a reading is an object on a line. Ends after --count readings, or by \
+      SIGINT or SIGTERM.
       """)
   @Argument(help: "The network.") var network: String
-  @Option(help: "Seconds from one reading to the next.") var interval: UInt64 = 2
+  @Option(help: "Seconds to the next reading; more where a reading takes over a tenth of that.")
+  var interval: UInt64 = 2
   @Option(help: "How many readings; without end if not given.") var count: Int?
   @OptionGroup var source: DefinitionOptions
   @OptionGroup var place: StoreOptions
+  @OptionGroup var format: OutputOptions
 
   func validate() throws {
     guard (1...86_400).contains(interval) else {
@@ -30,18 +38,18 @@ struct WatchCommand: AsyncParsableCommand {
     let (store, known) = try await place.store(network, source)
     guard let definition = known else { throw Failure(.no, "no network \(network)") }
     // The first reading says whether it can be done at all; later ones may fail for a while.
-    let first = try await PoolReading.take(store, definition, place.consul.deadline)
+    let first = try await WatchReading.take(store, definition, place.consul.deadline)
     show(first, since: nil)
-    let (interval, count) = (interval, count ?? .max)
+    let (interval, count) = (interval * 1_000_000_000, count ?? .max)
     await untilSignal {
       var last = first
       var left = count - 1
       while left > 0 {
-        await ConsulOptions.surroundings.sleep(interval * 1_000_000_000)
+        await ConsulOptions.surroundings.sleep(max(interval, last.cost &* 9))
         if Task.isCancelled { return }
         left -= 1
         do {
-          let now = try await PoolReading.take(store, definition, place.consul.deadline)
+          let now = try await WatchReading.take(store, definition, place.consul.deadline)
           show(now, since: last)
           last = now
         } catch {
@@ -51,19 +59,15 @@ struct WatchCommand: AsyncParsableCommand {
     }
   }
 
-  private func show(_ reading: PoolReading, since last: PoolReading?) {
-    let growth =
-      last.map {
-        UseReading($0.pools, at: $0.time).growth(to: UseReading(reading.pools, at: reading.time))
-      } ?? [:]
-    let rows = reading.pools.map { pool in
-      let change = growth[pool.name]
-      return [
-        utc(reading.time), pool.name, pool.used.description, pool.cooling.description,
-        pool.free.description, change.map { "+\($0.more) -\($0.less) in \($0.seconds) s" } ?? "-",
-      ]
+  private func show(_ reading: WatchReading, since last: WatchReading?) {
+    let change = last.map { reading.changes(since: $0) }
+    guard format.output == .table else {
+      return Terminal.print(reading.document(network, change).compact)
     }
-    let head = ["TIME", "POOL", "USED", "COOLING", "FREE", "CHANGE"]
+    let head = [
+      "TIME", "POOL", "USED", "COOLING", "FREE", "CHANGE", "WRITES", "COMMITS", "CONFLICTS",
+    ]
+    let rows = reading.rows(change)
     if isatty(STDOUT_FILENO) == 1 {
       // To the upper left corner, and nothing below.
       Terminal.print("\u{1B}[H\u{1B}[J" + Table(head, rows).text)

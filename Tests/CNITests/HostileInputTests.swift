@@ -21,7 +21,7 @@ struct HostileInputTests {
        "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.0.1", "mtu": 1400}],
        "resolvConf": "/etc/resolv.conf", "dataDir": "/tmp/x", "exclude": ["10.1.0.3-10.1.0.5"],
        "cooldown": "1m30s", "cooldownPolicy": "strict", "allowSmallSubnets": true,
-       "chunkBits": 8, "unitPrefixLength": 32, "searchOrder": "sequential", "sync": true,
+       "chunkBits": 8, "unitPrefixLength": 32, "journal": 64, "searchOrder": "sequential", "sync": true,
        "node": "n1", "stateDir": "/var/lib/x", "timeout": 5, "logLevel": "debug",
        "logFile": "/var/log/x", "consul_addr": "127.0.0.1", "consul_port": "8500", "dc": "dc1",
        "token": "s3cret", "token_file": "/t", "scheme": "https", "ca_file": "/ca",

@@ -60,6 +60,7 @@ struct NetworkConfigurationTests {
     #expect(settings.searchOrder == .sequential)
     #expect(settings.chunkBits == 8)
     #expect(settings.unitPrefixLength == 32)
+    #expect(settings.journal == 64)
   }
 
   /// Nothing given, given as null, given as the empty string: all the same.
@@ -168,6 +169,7 @@ struct NetworkConfigurationTests {
       #"ipam.exclude[0]: "10.0.0.300": octet above 255 at position 7"#, ""
     ),
     (#""exclude": "10.0.0.3""#, 6, #"ipam.exclude must be an array, not a string "10.0.0.3""#, ""),
+    (#""journal": 4097"#, 7, "ipam.journal is 4097, but must be from 0 to 4096", ""),
     (#""chunkBits": 5"#, 7, "ipam.chunkBits is 5, but must be from 6 to 14", ""),
     (#""chunkBits": 8.5"#, 6, "ipam.chunkBits must be an integer, not a number 8.5", ""),
     (

@@ -11,7 +11,7 @@ import Testing
       time: UInt64(number), kind: number % 2 == 0 ? .acquire : .release,
       addresses: [try IPAddress(parsing: "10.0.0.1"), try IPAddress(parsing: "2001:db8::1")],
       attachment: AttachmentKey(node: "a\tb", container: "c=%,/\n\(number)", interface: ""),
-      workload: Workload(["K=1": "v,w", "L": ""]))
+      workload: Workload(["K=1": "v,w", "L": ""]), nonce: UInt64(number))
   }
 
   @Test func eventsComeBackInOrderAndTheFilesStayBounded() throws {

@@ -164,7 +164,7 @@ extension StoreKey {
   fileprivate var isChunkOrMore: Bool {
     switch self {
     case .chunk, .definition, .cursor: true
-    case .lease, .attachment, .mac, .bulk: false
+    case .lease, .attachment, .mac, .bulk, .journal: false
     }
   }
 }

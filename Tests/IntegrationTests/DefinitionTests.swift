@@ -20,6 +20,7 @@ struct DefinitionTests {
     "exclude": ["10.7.0.20", "10.7.0.30-10.7.0.31", "10.7.0.40/30"],
     "routes": [["dst": "0.0.0.0/0", "gw": "10.7.0.254"], ["dst": "::/0"]],
     "cooldown": "90s", "cooldownPolicy": "strict", "searchOrder": "sequential", "chunkBits": 7,
+    "journal": 64,
   ]
 
   private func definition(_ network: TestNetwork) throws -> JSON {
@@ -62,6 +63,7 @@ struct DefinitionTests {
       ])
     #expect(kept["cooldown"] == ["seconds": 90, "policy": "strict"])
     #expect(kept["searchOrder"] == "sequential" && kept["chunkBits"] == 7)
+    #expect(kept["journal"] == 64)
     #expect(kept["name"] == "net" && kept["kind"] == "leased" && kept["schema"] == 1)
     #expect(kept["incarnation"]?.string?.count == 16)
 
@@ -111,6 +113,7 @@ struct DefinitionTests {
       (["exclude": ["10.7.0.20"]], ["exclude"]), (["routes": [["dst": "::/0"]]], ["routes"]),
       (["cooldown": 7], ["cooldown"]), (["cooldownPolicy": "borrow"], ["cooldownPolicy"]),
       (["searchOrder": "homeChunk"], ["searchOrder"]), (["chunkBits": 8], ["chunkBits"]),
+      (["journal": 0], ["journal"]),
       (
         ["routes": [["dst": "::/0"]], "cooldown": 7, "chunkBits": 8],
         ["chunkBits", "cooldown", "routes"]

@@ -39,9 +39,74 @@ import Testing
     for command in ["ADD", "DEL"] {
       #expect(try await bench.plugin(command, "net", "c1", disk).exitStatus == 0)
     }
-    let shown = try await history(bench, "10.1.0.2", "--output", "json")
+    let place = [
+      "--data-dir", bench.folder.path + "/networks", "--state-dir", bench.folder.path + "/state",
+    ]
+    try await bench.succeeds(
+      ["lease", "acquire", "net", "--container", "hand", "--subnet", "10.1.0.0/24"]
+        + ["--address", "10.1.0.2"] + place)
+    try await bench.succeeds(["lease", "release", "net", "--container", "hand"] + place)
+    for format in ["table", "json"] {
+      let shown = try await history(bench, "10.1.0.2", "--output", format)
+      #expect(shown.exitStatus == 0, "\(shown)")
+      try bench.expectGolden("history-disk.\(format)", shown.output)
+    }
+  }
+
+  /// Two nodes, an operator on a machine that is none, and what stands on disk and in Consul: each
+  /// event once, in the order of the commits.
+  @Test func inConsulAllNodesAndOperators() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds(
+      "network", "create", "net", "--subnet", "10.1.0.0/30", "--cooldown", "0", "--journal", "8")
+    for node in ["n1", "n2"] {
+      for command in ["ADD", "DEL"] {
+        let ended = try await bench.plugin(command, "net", "c-\(node)", node: node)
+        #expect(ended.exitStatus == 0, "\(ended)")
+      }
+    }
+    let nowhere = ["--state-dir", bench.folder.path + "/nowhere"]
+    try await bench.succeeds(
+      ["lease", "acquire", "net", "--container", "hand", "--node", "n3", "--label", "A=1"]
+        + nowhere)
+    try await bench.succeeds(
+      ["lease", "release", "net", "--address", "10.1.0.2", "--node", "n3"] + nowhere)
+    #expect(try await bench.plugin("ADD", "net", "gone", node: "n2").exitStatus == 0)
+    let reclaim = ["reclaim", "net", "--node", "n2", "--grace", "1"] + nowhere
+    let seen = ["--state", bench.folder.path + "/seen"]
+    try await bench.succeeds(reclaim + seen)
+    try await Task.sleep(for: .seconds(2.2))
+    try await bench.succeeds(reclaim + seen)
+    try await bench.golden(
+      "history-consul",
+      ["history", "10.1.0.2", "--state-dir", bench.stateDirectory("n2")])
+    // Only what this node knows.
+    let local = try await history(bench, "10.1.0.2", "--output", "json")
+    #expect(try local.json.elements?.count == 2, "\(local)")
+    let none = try await bench.ctl(["history", "10.1.0.2", "--network", "other"] + nowhere)
+    #expect(none.exitStatus == 1, "\(none)")
     #expect(
-      try shown.json.elements?.compactMap { $0["event"]?.string } == ["acquire", "release"])
+      try bench.keys().filter { $0.contains("/journal/") } == [
+        "net/journal/=/0000", "net/journal/=/0001", "net/journal/=/0002",
+        "net/journal/n1/0000", "net/journal/n1/0001", "net/journal/n2/0000",
+        "net/journal/n2/0001", "net/journal/n2/0002",
+      ])
+    try await bench.succeeds("check", "net")
+    let export = try await bench.succeeds("export", "net")
+    #expect(!export.contains("c-n1") && export.contains("\"journal\":8"), "\(export)")
+    try await bench.succeeds("network", "delete", "net")
+    #expect(try bench.keys() == [])
+  }
+
+  /// Consul is down: what this node knows is told all the same.
+  @Test func withoutConsulTheDiskIsLeft() async throws {
+    let bench = try await Bench()
+    let disk =
+      #""backend": "disk", "dataDir": "\#(bench.folder.path)/networks", "subnet": "10.1.0.0/24""#
+    #expect(try await bench.plugin("ADD", "net", "c1", disk).exitStatus == 0)
+    let ended = try await history(bench, "c1", "--consul", "127.0.0.1:1")
+    #expect(ended.exitStatus == 3 && ended.output.contains("10.1.0.2"), "\(ended)")
+    #expect(ended.errorOutput.contains("127.0.0.1:1"), "\(ended)")
   }
 
   /// A journal that cannot be written fails nobody.

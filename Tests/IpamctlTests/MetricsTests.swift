@@ -48,16 +48,4 @@ import Testing
     let unknown = try await bench.ctl("metrics", "other")
     #expect(unknown.exitStatus == 1, "\(unknown)")
   }
-
-  /// Growth itself is PoolTests' affair.
-  @Test func watchReadsAgain() async throws {
-    let bench = try await Bench()
-    try await network(bench)
-    let ended = try await bench.ctl("watch", "net", "--interval", "1", "--count", "2")
-    #expect(ended.exitStatus == 0, "\(ended)")
-    let lines = ended.output.split(separator: "\n")
-    #expect(lines.count == 5, "a head, and two readings of two pools: \(ended.output)")
-    #expect(lines[1].hasSuffix("\t10.1.0.0/24\t3\t0\t250\t-"), "\(ended.output)")
-    #expect(lines[3].contains("\t10.1.0.0/24\t3\t0\t250\t+0 -0 in "), "\(ended.output)")
-  }
 }

@@ -25,7 +25,7 @@ import Testing
     "table": 100, "scope": 0}],
     "dns": {"nameservers": ["10.1.0.2"], "domain": "a.test", "search": ["a.test"],
     "options": ["ndots:2"]}, "cooldown": {"seconds": 30, "policy": "strict"},
-    "searchOrder": "sequential", "chunkBits": 8, "allowSmallSubnets": true}
+    "searchOrder": "sequential", "chunkBits": 8, "allowSmallSubnets": true, "journal": 64}
     """
 
   private static let ranges = #""ranges": [[{"subnet": "10.1.0.0/24"}]]"#
@@ -41,6 +41,7 @@ import Testing
     (with(#""cooldown": {"seconds": 4294967295}"#), .accepted),
     (with(#""exclude": ["10.1.0.0/28"]"#), .accepted),
     (with(#""exclude": []"#), .accepted), (with(#""dns": {}"#), .accepted),
+    (with(#""journal": 0"#), .accepted), (with(#""journal": 4096"#), .accepted),
     (with(#""chunkBits": 6"#), .accepted), (with(#""searchOrder": "homeChunk""#), .accepted),
 
     ("[]", .refused), ("7", .refused), ("{}", .refused), (#"{"ranges": []}"#, .refused),
@@ -68,6 +69,8 @@ import Testing
     (with(#""cooldown": {"seconds": 1, "for": 2}"#), .refused),
     (with(#""searchOrder": "random""#), .refused), (with(#""chunkBits": 5"#), .refused),
     (with(#""chunkBits": 15"#), .refused), (with(#""chunkBits": "8""#), .refused),
+    (with(#""journal": 4097"#), .refused), (with(#""journal": -1"#), .refused),
+    (with(#""journal": true"#), .refused),
     (with(#""unitPrefixLength": 129"#), .refused), (with(#""unitPrefixLength": -1"#), .refused),
     (with(#""allowSmallSubnets": "yes""#), .refused),
 

@@ -91,6 +91,7 @@ import TestSupport
       case .check(let key, _): .check(key, revision)
       case .put(let key, let value, _): .put(key, value, expected: revision)
       case .delete(let key, _): .delete(key, expected: revision)
+      case .note: operation
       }
     }
   }

@@ -45,6 +45,7 @@ extension ConsulNetworks {
     let base = helper.schema.base
     let owned = [
       "config", "pools/p", "addresses/a", "attachments/\(KeyName.escape(node))/c/i", "macs/m",
+      "journal/\(KeyName.escape(node))/0000",
     ]
     let wanted =
       owned.flatMap { [("read", base + $0), ("write", base + $0)] } + [("list", base)]

@@ -46,7 +46,7 @@ extension NetworkDefinition {
 
   private static let members: Set<String> = [
     "schema", "name", "incarnation", "kind", "ranges", "exclude", "routes", "dns", "cooldown",
-    "searchOrder", "chunkBits", "unitPrefixLength", "allowSmallSubnets",
+    "searchOrder", "chunkBits", "unitPrefixLength", "allowSmallSubnets", "journal",
   ]
 
   private static func checkMembers(_ document: JSONValue) throws(NetworkDefinitionError) {

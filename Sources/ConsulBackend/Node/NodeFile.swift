@@ -127,6 +127,29 @@ enum NodeFile {
     while flock(descriptor, LOCK_EX) != 0 && errno == EINTR {}
   }
 
+  /// Takes a lock that nobody holds for long; goes on without it after 5 ms, as when its holder is
+  /// stopped.
+  static func lockBriefly(_ descriptor: Int32) {
+    for _ in 0..<20 {
+      if tryLock(descriptor) { return }
+      usleep(250)
+    }
+  }
+
+  /// What an open file begins with.
+  static func read(_ descriptor: Int32, upTo count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { buffer, received in
+      received = max(0, pread(descriptor, buffer.baseAddress, count, 0))
+    }
+  }
+
+  /// Writes over what an open file begins with.
+  static func write(_ descriptor: Int32, _ bytes: [UInt8]) {
+    if pwrite(descriptor, bytes, bytes.count, 0) == bytes.count {
+      ftruncate(descriptor, bytes.count)
+    }
+  }
+
   /// Closes the lock's file, and so gives the lock up.
   static func closeLock(_ descriptor: Int32) {
     close(descriptor)

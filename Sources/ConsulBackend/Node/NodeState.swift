@@ -8,6 +8,7 @@ import Synchronization
 //   <stateDir>/<network>-<hash>/copy               recent entries and where the node went last
 //                               attachments/<name> what this node's attachments hold, for their DEL
 //                               pending/<name>     a commit was sent and its outcome is not known yet
+//                               journal/<node>     where the node's journal in Consul goes on, if it has one
 //                               lock               whose turn it is
 //
 // The hash tells clusters, datacenters, namespaces, partitions and prefixes apart. Every file may be
@@ -32,6 +33,8 @@ package final class NodeState: LocalState {
   private let surroundings: Surroundings
   private let bootID: String
   private let state: Mutex<State>
+  /// Where the directory cannot be written.
+  let notes = NoteCounts()
 
   init(folder: String, bootID: String, surroundings: Surroundings) {
     self.folder = folder
@@ -162,7 +165,11 @@ package final class NodeState: LocalState {
 
   /// Names are escaped as in keys and may be long: those that no file can have are hashed.
   private static func fileName(_ key: AttachmentKey) -> String {
-    let name = [key.node, key.container, key.interface].map(KeyName.escape).joined(separator: ",")
+    fileName([key.node, key.container, key.interface].map(KeyName.escape).joined(separator: ","))
+  }
+
+  /// The file of an escaped name.
+  static func fileName(_ name: String) -> String {
     guard name.utf8.count > 200 else { return name }
     return name.prefix(180) + "+" + Offset(StableHash.of(name.utf8)).hex(digits: 16)
   }

@@ -24,6 +24,7 @@ extension NetworkDefinition {
       ("searchOrder", .string(searchOrder.rawValue)),
       ("chunkBits", chunkBits.map { .number($0) }),
       ("unitPrefixLength", unitPrefixLength.map { .number($0) }),
+      ("journal", journal > 0 ? .number(journal) : nil),
       ("allowSmallSubnets", hasSmall ? .bool(true) : nil),
     ])
   }
@@ -51,7 +52,14 @@ extension NetworkDefinition {
       cooldown: try fields.optional("cooldown", Cooldown.init(record:)) ?? .none,
       searchOrder: try fields.optional("searchOrder") { try $0.asCase() } ?? .homeChunk,
       chunkBits: try fields.optional("chunkBits") { try $0.asInteger() },
-      unitPrefixLength: try fields.optional("unitPrefixLength") { try $0.asInteger() })
+      unitPrefixLength: try fields.optional("unitPrefixLength") { try $0.asInteger() },
+      journal: try fields.optional("journal") { value in
+        let slots = try value.asInteger()
+        guard Self.journalSizes.contains(slots) else {
+          throw RecordError("\(slots) is not from 0 to \(Self.journalSizes.upperBound)")
+        }
+        return slots
+      } ?? 0)
   }
 }
 

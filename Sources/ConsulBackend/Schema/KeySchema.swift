@@ -10,6 +10,7 @@ import IPAM
 //   <prefix>/<network>/attachments/<node>/<container>/<interface>
 //   <prefix>/<network>/macs/<mac>
 //   <prefix>/<network>/bulk/<token>
+//   <prefix>/<network>/journal/<node>/<slot>
 //
 // Addresses, subnets and indices are hexadecimal of fixed width: it sorts, it needs no colon, and no
 // key is the beginning of another of its kind.
@@ -39,9 +40,14 @@ struct KeySchema: Hashable, Sendable {
       "attachments/\(Self.part(key.node))/\(Self.part(key.container))/\(Self.part(key.interface))"
     case .mac(let mac): "macs/\(Offset(mac.value).hex(digits: 12))"
     case .bulk(let token): "bulk/\(Offset(token).hex(digits: 16))"
+    case .journal(let key):
+      "journal/\(Self.part(key.node))/\(Offset(UInt64(key.slot)).hex(digits: Self.slotDigits))"
     case .cursor: nil
     }
   }
+
+  /// Digits of a slot: more than the largest journal has.
+  private static let slotDigits = 4
 
   /// The prefix of all keys of a listing.
   func prefix(of listing: StoreListing) -> String {
@@ -50,6 +56,8 @@ struct KeySchema: Hashable, Sendable {
     case .leases: base + "addresses/"
     case .macs: base + "macs/"
     case .attachments(nil): base + "attachments/"
+    case .journal(nil): base + "journal/"
+    case .journal(let node?): base + "journal/\(Self.part(node))/"
     case .attachments(let node?): base + "attachments/\(Self.part(node))/"
     }
   }
@@ -68,6 +76,11 @@ struct KeySchema: Hashable, Sendable {
     case ("bulk", 2):
       guard parts[1].utf8.count == 16, let token = Offset(hex: parts[1]) else { return nil }
       return .bulk(token: token.low)
+    case ("journal", 3):
+      guard let node = Self.unpart(parts[1]), parts[2].utf8.count == Self.slotDigits,
+        let slot = Offset(hex: parts[2])
+      else { return nil }
+      return .journal(JournalEntry.Key(node: node, slot: Int(slot.low)))
     case ("attachments", 4):
       guard let node = Self.unpart(parts[1]), let container = Self.unpart(parts[2]),
         let interface = Self.unpart(parts[3])

@@ -31,6 +31,7 @@ enum RecordCodec {
     case .mac(let owner): owner.json
     case .bulk(let ranges): .array(ranges.map(\.json))
     case .definition(let definition): definition.json
+    case .journal(let entry): entry.json
     case .chunk, .cursor, .damaged: nil
     }
   }
@@ -42,6 +43,7 @@ enum RecordCodec {
     case .mac: .mac(try AttachmentKey(record: json))
     case .bulk: .bulk(try json.asList(OffsetRange.init(record:)))
     case .definition: .definition(try NetworkDefinition(record: json))
+    case .journal(let key): .journal(try JournalEntry(record: json, of: key.node))
     case .chunk, .cursor: throw RecordError("not JSON")
     }
   }

@@ -67,7 +67,7 @@ public final class ConsulStore: AllocationStore {
   public var traits: StoreTraits {
     var traits = StoreTraits(
       keepsDefinition: true, isShared: true, operationLimit: client.operationLimit,
-      isLocal: false)
+      isLocal: false, keepsJournal: true)
     traits.hasGoneBack = local.hasGoneBack
     return traits
   }
@@ -82,8 +82,9 @@ public final class ConsulStore: AllocationStore {
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
   ) async -> CommitOutcome {
     var transaction: [TransactionOperation] = []
+    let note = await place(of: operations, deadline)
     do {
-      transaction = try operations.map(translate)
+      transaction = try operations.map { try translate($0, note) }
     } catch {
       return .refused(StoreError(.refused, "a value cannot be encoded: \(error)"))
     }
@@ -96,6 +97,7 @@ public final class ConsulStore: AllocationStore {
     expect(made, operations, transaction)
     let outcome = await client.transaction(transaction, deadline: instant(deadline))
     settle(made, operations, outcome)
+    if let note { settle(note, outcome) }
     switch outcome {
     case .committed(let results):
       // Deletes report nothing; a commit of deletes alone writes nothing whose revision matters.
@@ -118,7 +120,12 @@ public final class ConsulStore: AllocationStore {
     }
   }
 
-  private func translate(_ operation: StoreOperation) throws -> TransactionOperation {
+  private func translate(
+    _ operation: StoreOperation, _ place: NotePlace?
+  ) throws -> TransactionOperation {
+    if case .note(let entry, let slots) = operation, let place {
+      return set(entry, slots, place)
+    }
     guard let name = schema.name(operation.key) else {
       throw RecordError("\(operation.key) is not kept in Consul")
     }
@@ -128,6 +135,7 @@ public final class ConsulStore: AllocationStore {
     case .delete(_, let revision): return .deleteCAS(key: name, index: revision.number)
     case .put(let key, let value, let revision):
       return .cas(key: name, value: try encode(value, for: key), index: revision.number)
+    case .note: throw RecordError("a commit has one note")
     }
   }
 

@@ -31,15 +31,58 @@ package protocol LocalState: Sendable {
   func setPending(_ key: AttachmentKey, _ bytes: [UInt8])
   func clearPending(_ key: AttachmentKey)
 
+  /// Gives a commit its place in a journal; nil if this node does not know where that one ends.
+  func nextNote(in journal: String) -> NoteCount?
+  /// Says where a journal goes on, as it was found in the store; what is known already stays.
+  func beginNotes(in journal: String, at count: NoteCount)
+  /// A commit did not happen; if it was the last to get a place, the next one gets that.
+  func returnNote(_ position: UInt64, in journal: String, isLost: Bool)
+
   /// Waits for the other processes of the node, for a bounded time.
   func beginTurn(deadline: Deadline) async
   /// Lets the next process go on.
   func endTurn()
 }
 
+/// What a node counts for one of its journals in the store.
+package struct NoteCount: Hashable, Sendable {
+  /// The number of the next commit.
+  package var position: UInt64
+  /// Commits that lost a race.
+  package var lost: UInt64
+
+  package init(position: UInt64, lost: UInt64) {
+    self.position = position
+    self.lost = lost
+  }
+
+  /// The count for a commit, and one more for the next.
+  mutating func take() -> NoteCount {
+    defer { position &+= 1 }
+    return self
+  }
+
+  mutating func giveBack(_ given: UInt64, isLost: Bool) {
+    if position == given &+ 1 { position = given }
+    if isLost { lost &+= 1 }
+  }
+}
+
+/// The counts of a process, where no file keeps them.
+struct NoteCounts: ~Copyable, Sendable {
+  private let counts = Mutex<[String: NoteCount]>([:])
+
+  func change<Result: Sendable>(
+    _ journal: String, _ body: (inout NoteCount?) -> Result
+  ) -> Result {
+    counts.withLock { body(&$0[journal]) }
+  }
+}
+
 /// A node that keeps nothing on disk, as a library's user has it: only where it went last.
 package final class NoLocalState: LocalState {
   private let cursors = Mutex<[Int: IPAddress]>([:])
+  private let notes = NoteCounts()
 
   package init() {}
   package var hasGoneBack: Bool { false }
@@ -60,6 +103,15 @@ package final class NoLocalState: LocalState {
   package func pending(_ key: AttachmentKey) -> [UInt8]? { nil }
   package func setPending(_ key: AttachmentKey, _ bytes: [UInt8]) {}
   package func clearPending(_ key: AttachmentKey) {}
+  package func nextNote(in journal: String) -> NoteCount? {
+    notes.change(journal) { $0?.take() }
+  }
+  package func beginNotes(in journal: String, at count: NoteCount) {
+    notes.change(journal) { $0 = $0 ?? count }
+  }
+  package func returnNote(_ position: UInt64, in journal: String, isLost: Bool) {
+    notes.change(journal) { $0?.giveBack(position, isLost: isLost) }
+  }
   package func beginTurn(deadline: Deadline) async {}
   package func endTurn() {}
 }

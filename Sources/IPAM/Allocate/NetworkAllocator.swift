@@ -38,11 +38,12 @@ public actor NetworkAllocator {
   ///   - repeatPolicy: What a repeated wish of one attachment gets.
   ///   - surroundings: Clock, randomness and sleep.
   ///   - warn: Called with what an operator should know, from any task.
+  ///   - journalNode: Whose journal in the store its commits are noted in; the node's without it.
   ///   - executor: Where the allocator's own tasks run; nil for the pool of the runtime.
   public init(
     store: any AllocationStore, networkName: String, definition: NetworkDefinition?, node: Node,
     repeatPolicy: RepeatPolicy = .sameAgain, surroundings: Surroundings,
-    warn: @escaping @Sendable (String) -> Void = { _ in },
+    warn: @escaping @Sendable (String) -> Void = { _ in }, journalNode: String? = nil,
     executor: (any TaskExecutor)? = nil
   ) {
     self.store = store
@@ -55,7 +56,8 @@ public actor NetworkAllocator {
     self.planner = Planner(
       PlannerConfiguration(
         node: node, definition: definition, networkName: networkName, repeatPolicy: repeatPolicy,
-        surroundings: surroundings, flightLimit: store.traits.isShared ? Self.flightLimit : 1),
+        surroundings: surroundings, flightLimit: store.traits.isShared ? Self.flightLimit : 1,
+        journalNode: journalNode),
       traits: store.traits)
   }
 

@@ -146,7 +146,7 @@ struct Evidence {
   mutating func apply(_ operations: [StoreOperation], _ revision: Revision) {
     for operation in operations {
       switch operation {
-      case .check: continue
+      case .check, .note: continue
       case .put(let key, let value, _): set(key, StoreEntry(value, revision))
       case .delete(let key, _): set(key, nil)
       }
@@ -159,7 +159,7 @@ struct Evidence {
     case .lease: leases[key] = entry
     case .attachment: attachments[key] = entry
     case .mac: macs[key] = entry
-    case .definition, .cursor, .bulk: return
+    case .definition, .cursor, .bulk, .journal: return
     }
   }
 

@@ -124,7 +124,7 @@ struct RepairPlan {
     case (_, .attachment(let name)): return .attachment(name)
     case (_, .mac(let mac)): return .mac(mac)
     case (_, .chunk(let key)): return .chunk(key)
-    case (_, .definition), (_, .cursor), (_, .bulk): return nil
+    case (_, .definition), (_, .cursor), (_, .bulk), (_, .journal): return nil
     }
   }
 

@@ -16,6 +16,7 @@ extension NetworkDefinition {
     if searchOrder != other.searchOrder { keys.append("searchOrder") }
     if chunkBits != other.chunkBits { keys.append("chunkBits") }
     if unitPrefixLength != other.unitPrefixLength { keys.append("unitPrefixLength") }
+    if journal != other.journal { keys.append("journal") }
     return keys.sorted()
   }
 }

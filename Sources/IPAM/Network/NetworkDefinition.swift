@@ -67,13 +67,19 @@ public struct NetworkDefinition: Hashable, Sendable {
   public var chunkBits: Int?
   /// The prefix length that one ordinal stands for; nil for single addresses.
   public var unitPrefixLength: Int?
+  /// How many commits of each node the store keeps in its journal, of ``journalSizes``; 0 for none.
+  public var journal: Int
+
+  /// What a journal may keep. A commit takes about half a kilobyte of the store's memory, so that
+  /// 4,096 of 1,000 nodes would be 2 GB: more is not reasonable.
+  public static let journalSizes = 0...4_096
 
   /// A definition.
   public init(
     name: String, incarnation: UInt64 = 0, kind: Kind = .leased, rangeSets: [RangeSet],
     exclusions: [AddressRange] = [], routes: [Route] = [], dns: DNS = DNS(),
     cooldown: Cooldown = .none, searchOrder: SearchOrder = .homeChunk, chunkBits: Int? = nil,
-    unitPrefixLength: Int? = nil
+    unitPrefixLength: Int? = nil, journal: Int = 0
   ) {
     self.name = name
     self.incarnation = incarnation
@@ -86,6 +92,7 @@ public struct NetworkDefinition: Hashable, Sendable {
     self.searchOrder = searchOrder
     self.chunkBits = chunkBits
     self.unitPrefixLength = unitPrefixLength
+    self.journal = journal
   }
 }
 

@@ -155,9 +155,9 @@ extension NetworkDefinition {
   /// a DEL, which takes back what the tree says of full chunks. Checked on the whole definition, so
   /// that no attachment gets stuck later.
   public func checkOneCommit() throws(NetworkDefinitionError) {
-    // The definition's check, attachment and hardware address; for each set the lease, its chunk and
-    // at most all chunks above it.
-    let operations = try layouts().reduce(3) { count, layout in
+    // The definition's check, attachment, hardware address and the note for the journal; for each set
+    // the lease, its chunk and at most all chunks above it.
+    let operations = try layouts().reduce(journal > 0 ? 4 : 3) { count, layout in
       count + 2 + (layout.pools.map(\.geometry.rootLevel).max() ?? 0)
     }
     guard operations <= Self.commitLimit else {

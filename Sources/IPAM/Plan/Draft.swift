@@ -24,6 +24,11 @@ struct Draft {
     var chunks: Set<ChunkKey> = []
     /// Its leases, attachment and hardware address.
     var holdings: [StoreKey] = []
+
+    /// The key of its attachment.
+    var attachment: StoreKey? {
+      holdings.first { if case .attachment = $0 { true } else { false } }
+    }
   }
 
   /// Chunks as they will be, without what is released.
@@ -107,7 +112,8 @@ struct Draft {
   ///
   /// - Complexity: O(operations + words of the changed chunks).
   func sealed(
-    token: UInt64, incarnation: UInt64?, now: UInt64, cooldown: NetworkDefinition.Cooldown
+    token: UInt64, incarnation: UInt64?, now: UInt64, cooldown: NetworkDefinition.Cooldown,
+    note: StoreOperation? = nil
   ) -> Commit {
     var sealed = chunks
     for (key, bit) in releases {
@@ -121,6 +127,7 @@ struct Draft {
       all.append(
         .put(.chunk(key), .chunk(chunk), expected: revisions[.chunk(key)] ?? .absent))
     }
+    if let note { all.append(note) }
     return Commit(operations: all, cursors: cursors, token: token)
   }
 

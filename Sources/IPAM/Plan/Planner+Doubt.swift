@@ -176,7 +176,7 @@ extension Planner {
       flight.commit.operations.compactMap { operation in
         switch operation {
         case .put(let key, _, _), .delete(let key, _): key
-        case .check: nil
+        case .check, .note: nil
         }
       })
   }

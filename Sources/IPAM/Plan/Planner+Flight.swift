@@ -15,9 +15,30 @@ struct Flight: Sendable {
 extension Planner {
   mutating func seal(_ draft: Draft) -> Commit {
     let definition = knownDefinition
+    let now = configuration.surroundings.now()
     return draft.sealed(
       token: configuration.surroundings.random(), incarnation: definition?.incarnation,
-      now: configuration.surroundings.now(), cooldown: definition?.cooldown ?? .none)
+      now: now, cooldown: definition?.cooldown ?? .none, note: note(of: draft.grants, at: now))
+  }
+
+  /// Operations that a commit has for the journal.
+  var notesPerCommit: Int {
+    traits.keepsJournal && (knownDefinition?.journal ?? 0) > 0 ? 1 : 0
+  }
+
+  /// What the journal in the store is told of the grants, where the definition wants one.
+  private func note(of grants: [Draft.Grant], at now: UInt64) -> StoreOperation? {
+    guard notesPerCommit > 0, let slots = knownDefinition?.journal else { return nil }
+    let events = grants.compactMap { grant -> JournalEvent? in
+      guard case .attachment(let key)? = grant.attachment else { return nil }
+      return switch grant.fulfilment {
+      case .acquired(let acquired): JournalEvent(acquired: acquired.attachment, by: key)
+      case .released(let attachment?): JournalEvent(released: attachment, of: key, at: now)
+      case .released(nil), .available: nil
+      }
+    }
+    guard !events.isEmpty else { return nil }
+    return .note(JournalEntry(node: configuration.journalNode, events: events), slots: slots)
   }
 
   mutating func send(_ commit: Commit, grants: [Draft.Grant]) -> Step {

@@ -53,7 +53,7 @@ extension Commit {
   var writtenKeys: [StoreKey] {
     operations.compactMap { operation in
       switch operation {
-      case .check, .put(.lease, _, _), .delete(.lease, _): nil
+      case .check, .note, .put(.lease, _, _), .delete(.lease, _): nil
       case .put(let key, _, _), .delete(let key, _): key
       }
     }

@@ -24,12 +24,15 @@ package struct PlannerConfiguration: Sendable {
   var surroundings: Surroundings
   /// Commits that may be in flight at once, at least 1.
   var flightLimit: Int
+  /// Whose journal in the store commits are noted in.
+  var journalNode: String
 
   package init(
     node: Node, definition: NetworkDefinition?, networkName: String, repeatPolicy: RepeatPolicy,
-    surroundings: Surroundings, flightLimit: Int = 1
+    surroundings: Surroundings, flightLimit: Int = 1, journalNode: String? = nil
   ) {
     self.flightLimit = flightLimit
+    self.journalNode = journalNode ?? node.name
     self.node = node
     self.definition = definition
     self.networkName = networkName
@@ -254,7 +257,7 @@ package struct Planner: Sendable {
       draft.rewind(to: before)
       return verdict
     }
-    let count = draft.count
+    let count = draft.count + notesPerCommit
     guard count > traits.operationLimit else { return .drafted }
     draft.rewind(to: before)
     guard draft.isEmpty else { return .deferred }

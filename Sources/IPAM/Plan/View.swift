@@ -26,7 +26,7 @@ struct View: Sendable {
     entries = entries.filter { key, _ in
       switch key {
       case .definition, .chunk, .cursor: true
-      case .lease, .attachment, .mac, .bulk: false
+      case .lease, .attachment, .mac, .bulk, .journal: false
       }
     }
     if entries.count > Self.retainedEntries {
@@ -54,7 +54,7 @@ struct View: Sendable {
     for operation in operations {
       let key = operation.key
       switch operation {
-      case .check: continue
+      case .check, .note: continue
       case .put(.chunk, let value, _), .put(.definition, let value, _):
         entries[key] = StoreEntry(value, revision)
       case .put, .delete: entries[key] = nil

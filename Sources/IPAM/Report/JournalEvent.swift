@@ -2,7 +2,10 @@ public import AddressSpace
 
 // One line of a node's journal: fields between tabs, what would break one written as %XX.
 //
-//   1772000000  acquire  10.1.0.2,2001:db8::2  worker-1  4f0c…  eth0  K8S_POD_NAME=web
+//   1772000000  acquire  10.1.0.2,2001:db8::2  worker-1  4f0c…  eth0  K8S_POD_NAME=web  9a3f…
+//
+// The last is the attachment's nonce, by which two journals tell that they have the same event. It is
+// missing where none is kept, and in lines of earlier versions.
 
 /// An address came to an attachment, or went.
 public struct JournalEvent: Hashable, Sendable {
@@ -22,17 +25,35 @@ public struct JournalEvent: Hashable, Sendable {
   public var attachment: AttachmentKey
   /// Who asked, as far as it is known.
   public var workload: Workload
+  /// The nonce of the commit that made the attachment; 0 where none is kept.
+  public var nonce: UInt64
 
   /// An event.
   public init(
     time: UInt64, kind: Kind, addresses: [IPAddress], attachment: AttachmentKey,
-    workload: Workload = Workload()
+    workload: Workload = Workload(), nonce: UInt64 = 0
   ) {
     self.time = time
     self.kind = kind
     self.addresses = addresses
     self.attachment = attachment
     self.workload = workload
+    self.nonce = nonce
+  }
+
+  /// That an attachment got what it holds; the time is the attachment's.
+  public init(acquired attachment: Attachment, by key: AttachmentKey) {
+    self.init(
+      time: attachment.createdAt, kind: .acquire,
+      addresses: attachment.holdings.map(\.address), attachment: key,
+      workload: attachment.workload, nonce: attachment.nonce)
+  }
+
+  /// That what an attachment held was released, at a time in seconds since 1970.
+  public init(released attachment: Attachment, of key: AttachmentKey, at time: UInt64) {
+    self.init(
+      time: time, kind: .release, addresses: attachment.holdings.map(\.address), attachment: key,
+      workload: attachment.workload, nonce: attachment.nonce)
   }
 }
 
@@ -41,18 +62,20 @@ extension JournalEvent {
   public var line: String {
     let labels = workload.labels.sorted { $0.key < $1.key }
       .map { "\(Self.escape($0.key))=\(Self.escape($0.value))" }
-    return [
+    let fields = [
       String(time), kind.rawValue, addresses.map(\.description).joined(separator: ","),
       Self.escape(attachment.node), Self.escape(attachment.container),
       Self.escape(attachment.interface), labels.joined(separator: ","),
-    ].joined(separator: "\t")
+    ]
+    return (fields + (nonce == 0 ? [] : [String(nonce, radix: 16)])).joined(separator: "\t")
   }
 
   /// The event of a line; nil if it is none, as after a crash in the middle of one. O(bytes).
   public init?(line: some StringProtocol) {
     let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
-    guard fields.count == 7, let time = UInt64(fields[0]),
-      let kind = Kind(rawValue: String(fields[1]))
+    guard (7...8).contains(fields.count), let time = UInt64(fields[0]),
+      let kind = Kind(rawValue: String(fields[1])),
+      let nonce = fields.count == 8 ? UInt64(fields[7], radix: 16) : 0
     else { return nil }
     let addresses = fields[2].split(separator: ",").map { try? IPAddress(parsing: String($0)) }
     let names = fields[3...5].compactMap { Self.unescape($0) }
@@ -68,7 +91,7 @@ extension JournalEvent {
     self.init(
       time: time, kind: kind, addresses: addresses.compactMap { $0 },
       attachment: AttachmentKey(node: names[0], container: names[1], interface: names[2]),
-      workload: Workload(labels))
+      workload: Workload(labels), nonce: nonce)
   }
 
   /// A name without what separates fields, lines, files or labels.

@@ -38,6 +38,8 @@ public struct PoolReport: Sendable {
   public private(set) var treeChunks: UInt64 = 0
   /// The bytes of all of them, without their keys.
   public private(set) var bytes: UInt64 = 0
+  /// How often they were written in all, by their generations; each commit writes one at least.
+  public private(set) var writes: UInt64 = 0
   /// What may be handed out and stands in chunks that cannot be read.
   private var unreadable = ExactCount.zero
 
@@ -71,6 +73,7 @@ public struct PoolReport: Sendable {
   public mutating func add(_ node: TreeNode, _ chunk: Chunk?, size: Int) {
     bytes += UInt64(size)
     if chunk == nil { damagedChunks += 1 }
+    writes &+= chunk?.generation ?? 0
     guard node.level == 0 else {
       treeChunks += 1
       return

@@ -12,19 +12,29 @@ public enum StoreOperation: Hashable, Sendable {
   /// Delete the key if it has this revision. A key that is gone already may count as deleted: what
   /// must not happen twice hangs on the chunk that is written beside it.
   case delete(StoreKey, expected: Revision)
+  /// If the commit happens, write the entry into its node's journal, over the oldest of so many. It
+  /// depends on nothing; a store that keeps no journal passes it by.
+  case note(JournalEntry, slots: Int)
 
-  /// The key it is about.
+  /// The key it is about; of a note the first slot stands for the one that the store chooses.
   public var key: StoreKey {
     switch self {
     case .check(let key, _), .put(let key, _, _), .delete(let key, _): key
+    case .note(let entry, _): .journal(JournalEntry.Key(node: entry.node, slot: 0))
     }
   }
 
-  /// The revision it depends on.
+  /// The revision it depends on; a note depends on none, its key counts as absent.
   public var expected: Revision {
     switch self {
     case .check(_, let revision), .put(_, _, let revision), .delete(_, let revision): revision
+    case .note: .absent
     }
+  }
+
+  /// Whether it can lose a race; all but notes can.
+  package var isConditional: Bool {
+    if case .note = self { false } else { true }
   }
 
   /// Whether its key, once it has another revision than expected, never has the expected one again.
@@ -80,6 +90,8 @@ public struct StoreTraits: Hashable, Sendable {
   /// or deletes under their keys counts as a check, and their revisions may grow without a write of
   /// them. Definitions, hardware addresses, workloads and nonces are not kept.
   public var keepsOnlyLeases: Bool
+  /// Notes of commits are kept and can be listed.
+  public var keepsJournal: Bool
   /// The store was seen in an older state than before (a restored snapshot): what it says is free may
   /// be in use, so nothing is acquired until it was repaired.
   public var hasGoneBack = false
@@ -87,13 +99,14 @@ public struct StoreTraits: Hashable, Sendable {
   /// Traits.
   public init(
     keepsDefinition: Bool, isShared: Bool, operationLimit: Int, isLocal: Bool,
-    keepsOnlyLeases: Bool = false
+    keepsOnlyLeases: Bool = false, keepsJournal: Bool = false
   ) {
     self.keepsDefinition = keepsDefinition
     self.isShared = isShared
     self.operationLimit = operationLimit
     self.isLocal = isLocal
     self.keepsOnlyLeases = keepsOnlyLeases
+    self.keepsJournal = keepsJournal
   }
 }
 
@@ -148,6 +161,8 @@ public enum StoreListing: Hashable, Sendable {
   case macs
   /// The attachments of one node, or of all.
   case attachments(node: String?)
+  /// The journal of one node, or of all.
+  case journal(node: String?)
 }
 
 /// A store could not answer.

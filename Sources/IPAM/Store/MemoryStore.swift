@@ -9,6 +9,8 @@ public final class MemoryStore: AllocationStore {
     var entries: [StoreKey: StoreEntry] = [:]
     var lastRevision: UInt64 = 0
     var counts = Counts()
+    /// Commits of each node that were noted.
+    var noted: [String: UInt64] = [:]
   }
 
   /// How often the store was used; tests hold protocols to these figures.
@@ -28,7 +30,8 @@ public final class MemoryStore: AllocationStore {
   /// An empty store.
   public init(
     traits: StoreTraits = StoreTraits(
-      keepsDefinition: true, isShared: true, operationLimit: 64, isLocal: false)
+      keepsDefinition: true, isShared: true, operationLimit: 64, isLocal: false,
+      keepsJournal: true)
   ) {
     self.traits = traits
   }
@@ -84,7 +87,8 @@ public final class MemoryStore: AllocationStore {
     return state.withLock { state in
       let failed = operations.indices.filter { index in
         let operation = operations[index]
-        return (state.entries[operation.key] ?? .absent).revision != operation.expected
+        return operation.isConditional
+          && (state.entries[operation.key] ?? .absent).revision != operation.expected
       }
       guard failed.isEmpty else {
         state.counts.conflicts += 1
@@ -98,6 +102,7 @@ public final class MemoryStore: AllocationStore {
         case .check: break
         case .put(let key, let value, _): state.entries[key] = StoreEntry(value, revision)
         case .delete(let key, _): state.entries[key] = nil
+        case .note(let entry, let slots): Self.note(entry, slots, revision, in: &state)
         }
       }
       for (set, address) in cursors {
@@ -105,6 +110,17 @@ public final class MemoryStore: AllocationStore {
       }
       return .committed(revision)
     }
+  }
+
+  private static func note(
+    _ entry: JournalEntry, _ slots: Int, _ revision: Revision, in state: inout State
+  ) {
+    var entry = entry
+    entry.position = state.noted[entry.node, default: 0]
+    entry.lost = UInt64(state.counts.conflicts)
+    state.noted[entry.node] = entry.position + 1
+    let key = JournalEntry.Key(node: entry.node, slot: Int(entry.position % UInt64(max(1, slots))))
+    state.entries[.journal(key)] = StoreEntry(.journal(entry), revision)
   }
 
   /// Visits a copy of the dictionary.
@@ -129,6 +145,7 @@ extension StoreListing {
     switch (self, key) {
     case (.chunks, .chunk), (.leases, .lease), (.macs, .mac): true
     case (.attachments(let node), .attachment(let key)): node == nil || node == key.node
+    case (.journal(let node), .journal(let key)): node == nil || node == key.node
     default: false
     }
   }

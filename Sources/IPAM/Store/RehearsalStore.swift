@@ -20,9 +20,10 @@ public final class RehearsalStore: StoreWrapper {
     guard operations.count <= traits.operationLimit else { return .tooLarge }
     do throws(StoreError) {
       let stored = try await wrapped.read(
-        Set(operations.map(\.key)), consistency: .consistent, deadline: deadline)
+        Set(operations.filter(\.isConditional).map(\.key)), consistency: .consistent, deadline: deadline)
       let failed = operations.indices.filter { index in
-        (stored[operations[index].key] ?? .absent).revision != operations[index].expected
+        operations[index].isConditional
+          && (stored[operations[index].key] ?? .absent).revision != operations[index].expected
       }
       guard failed.isEmpty else { return .conflict(failed) }
       let newest = stored.values.map(\.revision).max() ?? .absent

@@ -10,6 +10,7 @@ public import BitmapAllocator
 //   mac(address)                     which attachment has a hardware address
 //   cursor(set)                      where a sequential search goes on (host-local's last_reserved_ip)
 //   bulk(token)                      what an unacknowledged bulk commit took (bare networks)
+//   journal(node, slot)              what one of a node's last commits did, where that is configured
 
 /// Names a chunk of a pool's fan-out tree.
 public struct ChunkKey: Hashable, Sendable {
@@ -39,6 +40,7 @@ public enum StoreKey: Hashable, Sendable {
   case mac(MACAddress)
   case cursor(set: Int)
   case bulk(token: UInt64)
+  case journal(JournalEntry.Key)
 }
 
 /// A value in a store.
@@ -50,6 +52,7 @@ public enum StoreValue: Hashable, Sendable {
   case mac(AttachmentKey)
   case cursor(IPAddress)
   case bulk([OffsetRange])
+  case journal(JournalEntry)
   /// The bytes are there but cannot be trusted; the text says why.
   case damaged(String)
 }

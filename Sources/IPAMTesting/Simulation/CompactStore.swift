@@ -58,7 +58,7 @@ public final class CompactStore: SimulatedStore {
     lastRevision += 1
     for operation in operations {
       switch operation {
-      case .check: continue
+      case .check, .note: continue
       case .put(let key, let value, _): put(key, value, Revision(lastRevision))
       case .delete(let key, _): delete(key)
       }
@@ -107,7 +107,7 @@ extension CompactStore {
     case .lease(let address):
       guard let record = record(leasing: address) else { return .absent }
       return StoreEntry(.lease(Lease(record.name, attachment(record))), record.revision)
-    case .mac, .cursor, .bulk: return .absent
+    case .mac, .cursor, .bulk, .journal: return .absent
     }
   }
 

@@ -59,10 +59,11 @@ extension Proofs {
         requests: after.requests - before.requests)
     }
 
-    @Test(arguments: networks)
-    func oneCommitAndOneRoundTrip(_ subnets: [String]) async throws {
+    /// With a journal in Consul the note is part of the commit: nothing more.
+    @Test(arguments: networks, [0, 16])
+    func oneCommitAndOneRoundTrip(_ subnets: [String], journal: Int) async throws {
       let server = try await Self.server.value
-      let network = try TestNetwork(subnets)
+      let network = try TestNetwork(subnets, journal: journal)
       let state = try TemporaryFolder()
       func process() throws -> Process {
         try Process(server.address, network, stateDirectory: state.path)
@@ -83,7 +84,7 @@ extension Proofs {
           == .oneOfEach)
 
       // Without the node's copy: definition, attachment and a chunk for each set, read at once, and
-      // the commit.
+      // the commit; with a journal one look where it ends.
       let cold = try Process(server.address, network, node: "n0")
       let rounds = RoundCounter(cold.store)
       let allocator = NetworkAllocator(
@@ -94,7 +95,7 @@ extension Proofs {
       let add = try await cost(cold) {
         _ = try await allocator.acquire(request, deadline: deadline)
       }
-      #expect(add == Cost(commits: 1, entries: 1, requests: 1 + 1 + sets + 1))
+      #expect(add == Cost(commits: 1, entries: 1, requests: 1 + 1 + sets + 1 + (journal > 0 ? 1 : 0)))
       #expect(rounds.count == 2)
 
       let fresh = try Process(server.address, network, node: "n0")

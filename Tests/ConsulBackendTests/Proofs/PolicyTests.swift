@@ -39,7 +39,7 @@ extension Proofs {
     @Test(arguments: [false, true])
     func theShippedPolicyIsEnough(_ listsNeedPolicy: Bool) async throws {
       let server = try await server(listsNeedPolicy)
-      let network = try TestNetwork(["10.1.0.0/28", "2001:db8::/64"])
+      let network = try TestNetwork(["10.1.0.0/28", "2001:db8::/64"], journal: 4)
       let token = try server.makeToken(rules: try rules(network))
       let process = try Process(server.address, network, token: token)
       for container in ["c0", "c1", "c2"] { try await process.add(container) }

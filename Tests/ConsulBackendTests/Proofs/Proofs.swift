@@ -84,13 +84,13 @@ struct TestNetwork: Sendable {
 
   init(
     _ subnets: [String] = ["10.1.0.0/24"], cooldown: UInt32 = 0,
-    kind: NetworkDefinition.Kind = .leased
+    kind: NetworkDefinition.Kind = .leased, journal: Int = 0
   ) throws {
     prefix = "proof-\(UInt64.random(in: 0 ... .max))"
     definition = NetworkDefinition(
       name: "net", kind: kind,
       rangeSets: try RangeSet.sets(subnets.map { [SubnetRange.Text(subnet: $0)] }),
-      cooldown: NetworkDefinition.Cooldown(seconds: cooldown))
+      cooldown: NetworkDefinition.Cooldown(seconds: cooldown), journal: journal)
   }
 
   /// The names of its attachments, as the server has them.
