@@ -63,7 +63,9 @@ struct HistoryCommand: AsyncParsableCommand {
             damaged += 1
             return
           }
-          if entry.events.contains(where: history.isMeant) { found.append((entry, stored.revision)) }
+          if entry.events.contains(where: history.isMeant) {
+            found.append((entry, stored.revision))
+          }
         }
       }
       for (entry, revision) in found {

@@ -7,8 +7,8 @@ import JSON
 struct NetworkCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "network",
-    abstract: "Lists, creates, shows, changes and deletes networks in Consul.",
-    subcommands: [List.self, Create.self, Show.self, Update.self, Delete.self])
+    abstract: "Lists, creates, shows, changes, trims and deletes networks in Consul.",
+    subcommands: [List.self, Create.self, Show.self, Update.self, Delete.self, Trim.self])
 }
 
 /// Reads a definition that has to be there.

@@ -94,6 +94,17 @@ import Testing
     try await bench.succeeds("check", "net")
     let export = try await bench.succeeds("export", "net")
     #expect(!export.contains("c-n1") && export.contains("\"journal\":8"), "\(export)")
+    let trim = ["network", "trim", "net", "--older-than"]
+    let kept = try await bench.succeeds(trim + ["3600"])
+    #expect(kept == "network net: 0 entries of the journal removed\n")
+    try await Task.sleep(for: .seconds(1.1))
+    let dry = try await bench.succeeds(trim + ["0", "--dry-run"])
+    #expect(dry == "network net: 8 entries of the journal would be removed\n")
+    #expect(try bench.keys().count { $0.contains("/journal/") } == 8)
+    // All but what reclaim noted at the end are older than this.
+    try await bench.succeeds(trim + ["2"])
+    let left = try bench.keys().filter { $0.contains("/journal/") }
+    #expect(left.allSatisfy { $0 == "net/journal/=/0002" }, "\(left)")
     try await bench.succeeds("network", "delete", "net")
     #expect(try bench.keys() == [])
   }

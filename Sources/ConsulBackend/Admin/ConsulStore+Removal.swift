@@ -101,7 +101,7 @@ extension ConsulStore {
 
   /// Deletes keys at these indices, as many as a transaction takes at a time; a batch that lost a
   /// race is left for the next listing. How many went.
-  private func delete(
+  func delete(
     _ keys: [(name: String, index: UInt64)], _ deadline: Deadline
   ) async throws(StoreError) -> Int {
     var rest = keys[...]

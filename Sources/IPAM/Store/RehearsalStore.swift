@@ -20,7 +20,8 @@ public final class RehearsalStore: StoreWrapper {
     guard operations.count <= traits.operationLimit else { return .tooLarge }
     do throws(StoreError) {
       let stored = try await wrapped.read(
-        Set(operations.filter(\.isConditional).map(\.key)), consistency: .consistent, deadline: deadline)
+        Set(operations.filter(\.isConditional).map(\.key)), consistency: .consistent,
+        deadline: deadline)
       let failed = operations.indices.filter { index in
         operations[index].isConditional
           && (stored[operations[index].key] ?? .absent).revision != operations[index].expected

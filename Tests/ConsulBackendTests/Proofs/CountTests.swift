@@ -95,7 +95,8 @@ extension Proofs {
       let add = try await cost(cold) {
         _ = try await allocator.acquire(request, deadline: deadline)
       }
-      #expect(add == Cost(commits: 1, entries: 1, requests: 1 + 1 + sets + 1 + (journal > 0 ? 1 : 0)))
+      #expect(
+        add == Cost(commits: 1, entries: 1, requests: 1 + 1 + sets + 1 + (journal > 0 ? 1 : 0)))
       #expect(rounds.count == 2)
 
       let fresh = try Process(server.address, network, node: "n0")

@@ -54,7 +54,7 @@ extension TestNetwork {
     for (key, bytes) in keys {
       let parts = key.split(separator: "/").map(String.init)
       switch parts[0] {
-      case "config", "macs": continue
+      case "config", "macs", "journal": continue
       case "addresses":
         let owner = try JSON(parsing: String(decoding: bytes, as: UTF8.self))["attachment"]
         let address = IPAddress(fixedWidthHex: parts[1])?.description ?? parts[1]
