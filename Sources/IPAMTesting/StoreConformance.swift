@@ -83,7 +83,8 @@ public struct ConformanceCheck: Sendable, CustomStringConvertible {
 
   /// All of them.
   public static let all: [ConformanceCheck] =
-    valueChecks + commitChecks + contentionChecks + allocationChecks + sharingChecks
+    valueChecks + commitChecks + journalChecks + contentionChecks + allocationChecks
+    + sharingChecks
 
   /// For checks of what a store of leases alone does not keep.
   static let needsRecords: @Sendable (StoreTraits) -> String? = {

@@ -39,7 +39,7 @@ final class WrongStore: StoreWrapper {
   enum Fault: String, Sendable, CaseIterable {
     case forgetsAbsentKeys, writesRegardless, writesSomeOfMany, blamesEverything, keepsRevisions
     case deletesRegardless, checksNothing, losesCursors, listsOneTooFew, tearsSnapshots
-    case hasNoLimit, runsTurnsTogether
+    case hasNoLimit, runsTurnsTogether, notesNothing, notesLostCommits, notesForEver
 
     var noticedBy: String {
       switch self {
@@ -55,6 +55,8 @@ final class WrongStore: StoreWrapper {
       case .tearsSnapshots: "a snapshot shows whole commits"
       case .hasNoLimit: "a commit above the limit does not happen"
       case .runsTurnsTogether: "turns exclude each other"
+      case .notesNothing, .notesLostCommits, .notesForEver:
+        "a note depends on nothing and comes with its commit"
       }
     }
   }
@@ -68,7 +70,7 @@ final class WrongStore: StoreWrapper {
     base = MemoryStore(
       traits: StoreTraits(
         keepsDefinition: true, isShared: true, operationLimit: fault == .hasNoLimit ? 512 : 64,
-        isLocal: fault == .runsTurnsTogether))
+        isLocal: fault == .runsTurnsTogether, keepsJournal: true))
   }
 
   var traits: StoreTraits {
@@ -121,6 +123,11 @@ final class WrongStore: StoreWrapper {
       operations.removeAll { if case .check = $0 { true } else { false } }
     case .writesRegardless, .deletesRegardless, .keepsRevisions:
       operations = operations.map(pardoned)
+    case .notesNothing: operations.removeAll { !$0.isConditional }
+    case .notesForEver:
+      operations = operations.map { operation in
+        if case .note(let entry, _) = operation { .note(entry, slots: 1_000) } else { operation }
+      }
     default: break
     }
     let outcome = await base.commit(
@@ -129,6 +136,9 @@ final class WrongStore: StoreWrapper {
     case (.writesSomeOfMany, .conflict(let indices)):
       let left = operations.indices.filter { !indices.contains($0) }.map { operations[$0] }
       _ = await base.commit(left, cursors: [:], deadline: deadline)
+    case (.notesLostCommits, .conflict):
+      _ = await base.commit(
+        operations.filter { !$0.isConditional }, cursors: [:], deadline: deadline)
     case (.blamesEverything, .conflict): return .conflict(Array(operations.indices))
     default: break
     }

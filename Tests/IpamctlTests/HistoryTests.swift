@@ -109,6 +109,23 @@ import Testing
     #expect(try bench.keys() == [])
   }
 
+  /// A node that has the definition at hand as it was notes its next ADD all the same, and after that
+  /// definition is taken back no more.
+  @Test func theDefinitionSwitchesIt() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    for (number, journal) in ["0", "8", "0"].enumerated() {
+      try await bench.succeeds("network", "update", "net", "--journal", journal)
+      #expect(try await bench.plugin("ADD", "net", "c\(number)").exitStatus == 0)
+      #expect(try await bench.plugin("DEL", "net", "c\(number)").exitStatus == 0)
+    }
+    let nowhere = ["--state-dir", bench.folder.path + "/nowhere", "--output", "json"]
+    for number in 0..<3 {
+      let ended = try await bench.ctl(["history", "c\(number)"] + nowhere)
+      #expect(try ended.json.elements?.count == (number == 1 ? 2 : 0), "\(ended)")
+    }
+  }
+
   /// Consul is down: what this node knows is told all the same.
   @Test func withoutConsulTheDiskIsLeft() async throws {
     let bench = try await Bench()

@@ -70,8 +70,8 @@ public struct NetworkDefinition: Hashable, Sendable {
   /// How many commits of each node the store keeps in its journal, of ``journalSizes``; 0 for none.
   public var journal: Int
 
-  /// What a journal may keep. A commit takes about half a kilobyte of the store's memory, so that
-  /// 4,096 of 1,000 nodes would be 2 GB: more is not reasonable.
+  /// What a journal may keep. A commit takes a kilobyte or two of the store's memory, so that 4,096
+  /// of 1,000 nodes would be 4 GB and more.
   public static let journalSizes = 0...4_096
 
   /// A definition.

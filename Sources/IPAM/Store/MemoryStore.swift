@@ -102,7 +102,8 @@ public final class MemoryStore: AllocationStore {
         case .check: break
         case .put(let key, let value, _): state.entries[key] = StoreEntry(value, revision)
         case .delete(let key, _): state.entries[key] = nil
-        case .note(let entry, let slots): Self.note(entry, slots, revision, in: &state)
+        case .note(let entry, let slots):
+          if traits.keepsJournal { Self.note(entry, slots, revision, in: &state) }
         }
       }
       for (set, address) in cursors {
