@@ -7,8 +7,8 @@ import Testing
 import TestSupport
 
 // Several nodes on one store that loses, delays and refuses. Whatever happens: no address is held
-// twice, every answer is true, and when the faults have ended a release of every attachment leaves
-// nothing behind.
+// twice, every answer is true, the journal tells what happened, and when the faults have
+// ended a release of every attachment leaves nothing behind.
 
 @Suite struct FaultTests {
   struct Mix: CustomTestStringConvertible, Sendable {
@@ -44,7 +44,7 @@ import TestSupport
     let sets = try RangeSet.sets([
       [SubnetRange.Text(subnet: "10.1.0.0/25")], [SubnetRange.Text(subnet: "2001:db8::/121")],
     ])
-    let definition = NetworkDefinition(name: "net", rangeSets: sets, chunkBits: 6)
+    let definition = NetworkDefinition(name: "net", rangeSets: sets, chunkBits: 6, journal: 4_096)
     let world = World(memory)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for node in 0..<4 {
@@ -63,6 +63,7 @@ import TestSupport
     await store.heal(deadline: deadline)
     try await world.expectSound("after the load, \(seed)")
     #expect(memory.attachments == world.holding, "what exists is what is held, \(seed)")
+    #expect(try memory.heldByItsJournal(seed) == memory.attachments, "the journal, \(seed)")
     let clean = NetworkAllocator(
       store: memory, networkName: "net", definition: definition, node: Node(name: "n0"),
       surroundings: .system)
@@ -158,13 +159,36 @@ extension MemoryStore {
         if case .attachment(let name) = key { name } else { nil }
       })
   }
+
+  /// Who holds something by the journal, whose events must make sense one after the other.
+  fileprivate func heldByItsJournal(_ seed: TestSeed) throws -> Set<AttachmentKey> {
+    var held: [AttachmentKey: Set<IPAddress>] = [:]
+    var taken: Set<IPAddress> = []
+    let journal = entries.values.filter { if case .journal = $0.value { true } else { false } }
+    for entry in journal.sorted(by: { $0.revision < $1.revision }) {
+      guard case .journal(let commit)? = entry.value else { continue }
+      for event in commit.events {
+        let (key, addresses) = (event.attachment, Set(event.addresses))
+        switch event.kind {
+        case .acquire:
+          #expect(held.updateValue(addresses, forKey: key) == nil, "\(key) twice, \(seed)")
+          #expect(taken.isDisjoint(with: addresses), "\(addresses) have two holders, \(seed)")
+          taken.formUnion(addresses)
+        case .release:
+          #expect(held.removeValue(forKey: key) == addresses, "\(key) did not hold it, \(seed)")
+          taken.subtract(addresses)
+        }
+      }
+    }
+    return Set(held.keys)
+  }
 }
 
 extension StoreKey {
   fileprivate var isChunkOrMore: Bool {
     switch self {
-    case .chunk, .definition, .cursor: true
-    case .lease, .attachment, .mac, .bulk, .journal: false
+    case .chunk, .definition, .cursor, .journal: true
+    case .lease, .attachment, .mac, .bulk: false
     }
   }
 }

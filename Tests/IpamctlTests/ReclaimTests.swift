@@ -69,7 +69,7 @@ import Testing
     func reclaim() async throws -> Execution.Ended {
       var execution = Execution([
         program("ipamctl", "CNI_IPAM_CTL"), "reclaim", "net", "--data-dir", folder.path,
-        "--grace", "1", "--live", "-", "--state", "\(folder.path)/seen",
+        "--grace", "1", "--live", "-", "--state-dir", folder.path,
       ])
       execution.input = .text("live")
       return try await execution.run()
@@ -91,6 +91,10 @@ import Testing
         """)
     let left = try await ChildProcess.run(["ls", "\(folder.path)/net"])
     #expect("\(left)".contains("10.1.0.2") && !"\(left)".contains("10.1.0.3"))
+    let history = try await Execution([
+      program("ipamctl", "CNI_IPAM_CTL"), "history", "gone", "--state-dir", folder.path,
+    ]).run()
+    #expect(history.output.contains("  release  net      10.1.0.3 "), "\(history)")
   }
 
   /// The fixtures name `live` in the way of each tool; what only Nomad says to have ended is gone.
