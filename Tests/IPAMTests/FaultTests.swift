@@ -63,7 +63,8 @@ import TestSupport
     await store.heal(deadline: deadline)
     try await world.expectSound("after the load, \(seed)")
     #expect(memory.attachments == world.holding, "what exists is what is held, \(seed)")
-    #expect(try memory.heldByItsJournal(seed) == memory.attachments, "the journal, \(seed)")
+    let replay = try await JournalReplay(of: memory, deadline: deadline)
+    #expect(replay.problems == [] && Set(replay.held.keys) == memory.attachments, "\(seed)")
     let clean = NetworkAllocator(
       store: memory, networkName: "net", definition: definition, node: Node(name: "n0"),
       surroundings: .system)
@@ -158,29 +159,6 @@ extension MemoryStore {
       entries.keys.compactMap { key in
         if case .attachment(let name) = key { name } else { nil }
       })
-  }
-
-  /// Who holds something by the journal, whose events must make sense one after the other.
-  fileprivate func heldByItsJournal(_ seed: TestSeed) throws -> Set<AttachmentKey> {
-    var held: [AttachmentKey: Set<IPAddress>] = [:]
-    var taken: Set<IPAddress> = []
-    let journal = entries.values.filter { if case .journal = $0.value { true } else { false } }
-    for entry in journal.sorted(by: { $0.revision < $1.revision }) {
-      guard case .journal(let commit)? = entry.value else { continue }
-      for event in commit.events {
-        let (key, addresses) = (event.attachment, Set(event.addresses))
-        switch event.kind {
-        case .acquire:
-          #expect(held.updateValue(addresses, forKey: key) == nil, "\(key) twice, \(seed)")
-          #expect(taken.isDisjoint(with: addresses), "\(addresses) have two holders, \(seed)")
-          taken.formUnion(addresses)
-        case .release:
-          #expect(held.removeValue(forKey: key) == addresses, "\(key) did not hold it, \(seed)")
-          taken.subtract(addresses)
-        }
-      }
-    }
-    return Set(held.keys)
   }
 }
 

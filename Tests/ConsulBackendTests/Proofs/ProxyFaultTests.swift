@@ -2,6 +2,7 @@
 // on when nobody expects them any more.
 
 import IPAM
+import IPAMTesting
 import Synchronization
 import TestSupport
 import Testing
@@ -40,7 +41,7 @@ extension Proofs {
     @Test(arguments: mixes)
     func everyAnswerIsTrue(_ mix: Mix) async throws {
       let server = try await Self.server.value
-      let network = try TestNetwork(["10.1.0.0/24", "2001:db8::/64"])
+      let network = try TestNetwork(["10.1.0.0/24", "2001:db8::/64"], journal: 4_096)
       let seed = TestSeed()
       let random = Mutex(seed.generator)
       let proxy = try FaultyProxy(server) { _ in
@@ -66,6 +67,12 @@ extension Proofs {
       }
       try proxy.deliverLate()
       try await load.expectTruth(network, on: server)
+      let replay = try await JournalReplay(
+        of: try Process(server.address, network).store,
+        deadline: Surroundings.system.deadline(inMilliseconds: 60_000))
+      #expect(replay.problems == [], "\(seed)")
+      let attachments = try await network.attachments(on: server)
+      #expect(Set(replay.held.keys) == attachments, "\(seed)")
       for process in processes { await process.client.shutdown() }
     }
   }
