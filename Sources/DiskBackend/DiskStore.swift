@@ -14,7 +14,7 @@ public final class DiskStore: AllocationStore {
   /// Where this store keeps what speeds it up.
   public static let defaultStateDirectory = "/var/lib/cni/cni-ipam-consul"
 
-  private let configuration: DiskConfiguration
+  let configuration: DiskConfiguration
   private let invalid: StoreError?
   private let memory = Mutex(Access.Memory())
   @TaskLocal private static var turn: Turn?
@@ -189,8 +189,8 @@ extension DiskStore {
   }
 
   /// Opens and locks the directory; nil if there is none and none is to be made.
-  private func open(
-    _ deadline: Deadline, creating: Bool
+  func open(
+    _ deadline: Deadline, creating: Bool, recovering: Bool = true
   ) async throws(StoreError) -> NetworkDirectory? {
     if let invalid { throw invalid }
     do throws(SystemError) {
@@ -207,7 +207,7 @@ extension DiskStore {
         guard let held = try await lock(lockFile, deadline: deadline) else { break }
         let directory = try NetworkDirectory(descriptor, lock: held)
         if try directory.isCurrent {
-          try directory.recover()
+          if recovering { try directory.recover() }
           return directory
         }
       }

@@ -8,7 +8,7 @@ import AddressSpace
 //   <dataDir>/<network>/last_reserved_ip.<set>  the address handed out last from a range set
 
 /// The holder of an address, as its file has it.
-struct Holder: Hashable, Sendable {
+struct Holder: Hashable, Sendable, CustomStringConvertible {
   /// Longer contents are nobody's that we know. A container ID has no limit in the specification;
   /// runtimes use 64 characters.
   static let longestContent = 4_096
@@ -41,6 +41,9 @@ struct Holder: Hashable, Sendable {
     guard !interface.isEmpty else { return nil }
     self.init(container: String(text[..<lineBreak]), interface: interface)
   }
+
+  /// `container/interface`, for people.
+  var description: String { interface.isEmpty ? container : "\(container)/\(interface)" }
 
   /// What the file says.
   var content: [UInt8] {

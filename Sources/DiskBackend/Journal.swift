@@ -88,11 +88,14 @@ public struct Journal: Sendable {
     return names.sorted()
   }
 
+  /// Its files, the older one first.
+  var paths: [String] { ["\(folder)/\(name)\(Self.older)", "\(folder)/\(name)"] }
+
   /// Visits the events, the oldest first; lines that are none are passed by.
   ///
   /// - Complexity: O(bytes) in time, O(1) in memory.
   public func visit(_ body: (JournalEvent) -> Void) {
-    for path in ["\(folder)/\(name)\(Self.older)", "\(folder)/\(name)"] {
+    for path in paths {
       guard let file = fopen(path, "re") else { continue }
       defer { fclose(file) }
       var line: UnsafeMutablePointer<CChar>?

@@ -123,7 +123,17 @@ final class NetworkDirectory: Sendable {
 // MARK: - Where sequential searches go on
 
 extension NetworkDirectory {
-  private static func cursorName(_ set: Int) -> String { "last_reserved_ip.\(set)" }
+  private static let cursorPrefix = "last_reserved_ip."
+
+  private static func cursorName(_ set: Int) -> String { "\(cursorPrefix)\(set)" }
+
+  /// The range set whose cursor has a name; nil if none's has.
+  static func cursorSet(_ name: String) -> Int? {
+    guard name.hasPrefix(cursorPrefix), let set = Int(name.dropFirst(cursorPrefix.count)), set >= 0,
+      cursorName(set) == name
+    else { return nil }
+    return set
+  }
 
   /// The address handed out last from a set; anything that cannot be understood counts as none.
   func cursor(_ set: Int) -> IPAddress? {

@@ -12,6 +12,12 @@ struct CheckCommand: AsyncParsableCommand {
       Safe beside live traffic, with --repair too: every repair is a conditional transaction, and \
       no address is freed that a lease says is held. Interrupted, it can be run again.
 
+      In a directory (--data-dir) every file is looked at under the lock that host-local takes \
+      too, and the index and the journal in --state-dir. Only what no living container can depend \
+      on is mended: what a process left that died, and what speeds things up. Files that nobody \
+      understands are never touched. Say the ranges (--subnet, --file) to have addresses outside \
+      them found, and attachments with two of one set.
+
       After a Consul snapshot was restored, nodes that notice refuse every ADD until a repair has \
       given the network a new incarnation. This happens by itself where the copies in --state-dir \
       show it, else say --restored. Addresses handed out after the snapshot was taken stand \
@@ -20,45 +26,55 @@ struct CheckCommand: AsyncParsableCommand {
       """)
   @Argument(help: "The network.") var name: String
   @Flag(help: "Mend what can be mended.") var repair = false
+  @Flag(help: "Change nothing, even with --repair; REPAIR says what that would do.")
+  var dryRun = false
   @Flag(help: "The store was restored to an older state: draw a new incarnation too.")
   var restored = false
-  @Option(help: "Where the plugin keeps its copies on this node.")
+  @Option(help: "Where the plugin keeps its copies, index and journal on this node.")
   var stateDir = DiskStore.defaultStateDirectory
-  @Option(help: "Check a directory of host-local's format instead of Consul: the folder of NAME.")
-  var dataDir: String?
-  @OptionGroup var consul: ConsulOptions
+  @OptionGroup var place: StoreOptions
+  @OptionGroup var source: DefinitionOptions
   @OptionGroup var format: OutputOptions
+
+  private var mends: Bool { repair && !dryRun }
 
   func validate() throws {
     guard !restored || repair else { throw ValidationError("--restored needs --repair") }
-    guard dataDir == nil || !repair else {
-      throw ValidationError("--repair is for Consul: in a directory the files are the truth")
+    guard place.dataDir != nil || source.isEmpty else {
+      throw ValidationError("the definition stands in Consul; options for it go with --data-dir")
+    }
+    guard place.dataDir == nil || !restored else {
+      throw ValidationError("--restored is for Consul: a directory keeps no incarnation")
     }
   }
 
   func run() async throws {
+    let consul = place.consul
     let deadline = consul.deadline
-    if let dataDir {
-      let store = DiskStore(directory: dataDir, network: name, definition: nil)
-      let findings = try await deciding { () async throws(AllocationError) in
-        do {
-          return try await Auditor(of: store, definition: nil).findings(deadline: deadline)
-        } catch let error as AllocationError {
-          throw error
-        } catch {
-          throw .damaged("\(error)")
-        }
-      }
-      let left = findings.map {
-        Diagnosis(
-          finding: $0, remedy: "look at the file: nothing is known of it", isMendable: false)
-      }
-      return try finish(left, mended: [], store: nil)
-    }
+    if let dataDir = place.dataDir { return try await check(directory: dataDir, deadline) }
     let store = ConsulStore(
       try consul.configuration(), prefix: consul.prefix, network: name, stateDirectory: stateDir,
       surroundings: ConsulOptions.surroundings)
     try await check(store, deadline)
+  }
+
+  private func check(directory: String, _ deadline: Deadline) async throws(Failure) {
+    let store = DiskStore(
+      directory: directory, network: name, definition: try source.definitionOfDirectory(name),
+      stateDirectory: stateDir)
+    let journal = Journal(stateDirectory: stateDir, network: name)
+    let examined = try await asking { () async throws(StoreError) in
+      try await store.examine(journal: journal, repairing: mends, deadline: deadline)
+    }
+    guard let examined else {
+      throw Failure(.no, "network \(name): there is no directory \(directory)/\(name)")
+    }
+    try finish(
+      examined.left.map {
+        Row(
+          kind: $0.kind.rawValue, key: $0.file, explanation: $0.explanation, repair: $0.remedy,
+          isMendable: $0.isMendable)
+      }, mended: examined.mended.map { "\($0.file): \($0.remedy)" })
   }
 
   private func check(_ store: ConsulStore, _ deadline: Deadline) async throws(Failure) {
@@ -68,7 +84,7 @@ struct CheckCommand: AsyncParsableCommand {
     let wentBack = try await asking { () async throws(StoreError) in
       try await store.findOutWhetherItWentBack(deadline: deadline)
     }
-    guard repair else {
+    guard mends else {
       let found = try await deciding { () async throws(AllocationError) in
         try await repairer.diagnose(deadline: deadline)
       }
@@ -99,20 +115,36 @@ struct CheckCommand: AsyncParsableCommand {
   }
 
   private func finish(
-    _ left: [Diagnosis], mended: [String], store: ConsulStore?, isWrong: Bool = false
+    _ left: [Diagnosis], mended: [String], store: ConsulStore, isWrong: Bool = false
   ) throws(Failure) {
-    func key(_ finding: AuditFinding) -> String {
-      store?.nameInConsul(finding.key) ?? "\(finding.key)"
+    let rows = left.map {
+      Row(
+        kind: $0.finding.kind.rawValue,
+        key: store.nameInConsul($0.finding.key) ?? "\($0.finding.key)",
+        explanation: $0.finding.explanation, repair: $0.remedy, isMendable: $0.isMendable)
     }
+    try finish(rows, mended: mended, isWrong: isWrong)
+  }
+
+  /// A finding as it is printed.
+  private struct Row {
+    let kind: String
+    let key: String
+    let explanation: String
+    let repair: String
+    let isMendable: Bool
+  }
+
+  private func finish(
+    _ left: [Row], mended: [String], isWrong: Bool = false
+  ) throws(Failure) {
     switch format.output {
     case .json:
-      let findings = left.map { diagnosis in
+      let findings = left.map { row in
         JSONValue.object([
-          .init("kind", .string(diagnosis.finding.kind.rawValue)),
-          .init("key", .string(key(diagnosis.finding))),
-          .init("explanation", .string(diagnosis.finding.explanation)),
-          .init("repair", .string(diagnosis.remedy)),
-          .init("mendable", .bool(diagnosis.isMendable)),
+          .init("kind", .string(row.kind)), .init("key", .string(row.key)),
+          .init("explanation", .string(row.explanation)), .init("repair", .string(row.repair)),
+          .init("mendable", .bool(row.isMendable)),
         ])
       }
       Terminal.print(
@@ -124,15 +156,13 @@ struct CheckCommand: AsyncParsableCommand {
     case .table:
       for line in mended { Terminal.print("mended  \(line)") }
       if !left.isEmpty {
-        let rows = left.map {
-          [$0.finding.kind.rawValue, key($0.finding), $0.finding.explanation, $0.remedy]
-        }
+        let rows = left.map { [$0.kind, $0.key, $0.explanation, $0.repair] }
         Terminal.print(Table(["FINDING", "KEY", "MEANING", "REPAIR"], rows).text)
       }
     }
     guard left.isEmpty, !isWrong else {
       throw Failure(
-        .no, "network \(name): \(left.count) findings\(repair ? " are left" : "")")
+        .no, "network \(name): \(left.count) findings\(mends ? " are left" : "")")
     }
     if format.output == .table { Terminal.print("network \(name): nothing is wrong") }
   }

@@ -35,14 +35,19 @@ struct StoreOptions: ParsableArguments {
       let store = try consul.networks().store(network)
       return (store, try await ipamctl.definition(of: store, network, consul.deadline).definition)
     }
-    let definition =
-      source.isEmpty
-      ? nil
-      : try NetworkDefinition(
-        checking: try source.document(over: ["cooldown": ["seconds": .number(0)]]), name: network)
+    let definition = try source.definitionOfDirectory(network)
     return (
       DiskStore(directory: dataDir, network: network, definition: definition), definition
     )
+  }
+}
+
+extension DefinitionOptions {
+  /// The definition of a network in a directory, which keeps none; nil if no option gives it.
+  func definitionOfDirectory(_ network: String) throws(Failure) -> NetworkDefinition? {
+    guard !isEmpty else { return nil }
+    return try NetworkDefinition(
+      checking: try document(over: ["cooldown": ["seconds": .number(0)]]), name: network)
   }
 }
 

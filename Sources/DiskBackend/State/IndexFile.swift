@@ -23,6 +23,26 @@ struct IndexFile: Sendable {
     name = String(Fingerprint(directory.utf8).value, radix: 16)
   }
 
+  var path: String { "\(folder)/\(name)" }
+
+  /// Whether something stands in its place that is no index.
+  var isDamaged: Bool {
+    guard let file = try? Descriptor(file: path, flags: O_RDONLY),
+      let bytes = try? file.read(upTo: IndexHeader.size)
+    else { return false }
+    return IndexHeader(bytes) == nil
+  }
+
+  /// What processes left that died in ``create(from:of:)``; under the directory's lock only.
+  var leftovers: [String] {
+    guard let folder = try? Descriptor(directory: folder) else { return [] }
+    var paths: [String] = []
+    try? folder.visitNames { other, _ in
+      if other.hasPrefix(name + ".") { paths.append("\(folder.path)/\(other)") }
+    }
+    return paths.sorted()
+  }
+
   /// The kernel's name of this boot, hashed; nil where it gives none, and then no index is kept.
   private static var bootID: UInt64? {
     guard
@@ -34,7 +54,7 @@ struct IndexFile: Sendable {
 
   /// The index, if it is true of the directory as that is now.
   func open(of directory: FileIdentity, at modified: FileTime) -> IndexState? {
-    guard let descriptor = try? Descriptor(file: "\(folder)/\(name)", flags: O_RDWR),
+    guard let descriptor = try? Descriptor(file: path, flags: O_RDWR),
       let bytes = try? descriptor.read(upTo: IndexHeader.size),
       let header = IndexHeader(bytes),
       header.directory == directory, header.modified == modified, header.bootID == Self.bootID
