@@ -41,7 +41,7 @@ struct PluginCall: Sendable {
       {"cniVersion": "1.1.0", "name": "net"\(valid ?? ""), "ipam": {"type": "consul",
       "consul_addr": "\(host)", "consul_port": \(port), "prefix": "\(network.prefix)",
       "stateDir": "\(stateDirectory)", "node": "plugin", "timeout": "\(timeout)",
-      "cooldown": "0s", "ranges": [\(ranges)]}}
+      "cooldown": "0s", "journal": \(network.definition.journal), "ranges": [\(ranges)]}}
       """
   }
 

@@ -21,7 +21,7 @@ extension Proofs {
     @Test(arguments: ["", "garbage", "CIPNODE1", String(repeating: "\u{0}", count: 100_000)])
     func garbage(_ content: String) async throws {
       let server = try await Self.server.value
-      let network = try TestNetwork()
+      let network = try TestNetwork(journal: 4)
       let folder = try TemporaryFolder()
       func process() throws -> Process {
         try Process(server.address, network, stateDirectory: folder.path)
@@ -98,7 +98,7 @@ extension Proofs {
       arguments: ["head -c 1000000 /dev/zero > STATE/filler || true", "mount -o remount,ro STATE"])
     func aDiskThatTakesNothing(_ trouble: String) async throws {
       let server = try await Self.server.value
-      let network = try TestNetwork()
+      let network = try TestNetwork(journal: 4)
       let folder = try TemporaryFolder()
       let state = folder.path + "/state"
       let call = PluginCall(network: network, port: server.port, stateDirectory: state)
