@@ -47,6 +47,9 @@ let package = Package(
       dependencies: [
         "AddressSpace", "BitmapAllocator", "IPAM", "JSON", "ConsulBackend", "DiskBackend",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
       ]),
     .target(name: "CTestSupport", path: "Tests/_CTestSupport"),
     .target(name: "TestSupport", dependencies: ["CTestSupport"], path: "Tests/_TestSupport"),

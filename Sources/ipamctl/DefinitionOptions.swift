@@ -51,6 +51,13 @@ struct DefinitionOptions: ParsableArguments {
     }
   }
 
+  /// Refuses a definition where Consul has its own.
+  func mustBeEmpty() throws(Failure) {
+    guard isEmpty else {
+      throw Failure(.usage, "the definition stands in Consul; options for it go with --data-dir")
+    }
+  }
+
   /// The document: the file, or what the flags are laid over.
   func document(over base: JSONValue) throws(Failure) -> JSONValue {
     var document = base

@@ -29,9 +29,7 @@ struct StoreOptions: ParsableArguments {
     _ network: String, _ source: DefinitionOptions
   ) async throws(Failure) -> (store: any AllocationStore, definition: NetworkDefinition?) {
     guard let dataDir else {
-      guard source.isEmpty else {
-        throw Failure(.usage, "the definition stands in Consul; options for it go with --data-dir")
-      }
+      try source.mustBeEmpty()
       let store = try consul.networks().store(network)
       return (store, try await ipamctl.definition(of: store, network, consul.deadline).definition)
     }

@@ -30,12 +30,12 @@ struct ConsulOptions: ParsableArguments {
   var namespace: String?
   @Option(help: "Consul Enterprise admin partition. [CONSUL_PARTITION]")
   var partition: String?
-  @Option(help: "How long a command may take, in seconds.")
-  var timeout = 600
+  @Option(help: "How long a command may take, in seconds; 600 if not given.")
+  var timeout: Int?
 
   func validate() throws {
-    guard (1...86_400).contains(timeout) else {
-      throw ValidationError("--timeout \(timeout): 1 to 86400 seconds")
+    guard (1...86_400).contains(seconds) else {
+      throw ValidationError("--timeout \(seconds): 1 to 86400 seconds")
     }
   }
 
@@ -43,6 +43,9 @@ struct ConsulOptions: ParsableArguments {
   var isGiven: Bool {
     address != nil || Terminal.environment["CONSUL_HTTP_ADDR"]?.isEmpty == false
   }
+
+  /// How long a command may take.
+  var seconds: Int { timeout ?? 600 }
 
   /// The clock, randomness and sleep of this process.
   static let surroundings = Surroundings(
@@ -56,7 +59,7 @@ struct ConsulOptions: ParsableArguments {
     sleep: { try? await Task.sleep(nanoseconds: $0) })
 
   var deadline: Deadline {
-    Self.surroundings.deadline(inMilliseconds: UInt64(timeout) * 1_000)
+    Self.surroundings.deadline(inMilliseconds: UInt64(seconds) * 1_000)
   }
 
   func configuration() throws(Failure) -> ConsulConfiguration {
@@ -70,7 +73,7 @@ struct ConsulOptions: ParsableArguments {
     settings.tlsServerName = tlsServerName
     settings.namespace = namespace
     settings.partition = partition
-    settings.timeout = .seconds(timeout)
+    settings.timeout = .seconds(seconds)
     do {
       return try ConsulConfiguration(settings, environment: Terminal.environment)
     } catch {

@@ -1,56 +1,14 @@
 import AddressSpace
-import ArgumentParser
-import ConsulBackend
 import IPAM
 
 // The Prometheus text exposition format, version 0.0.4: one HELP and TYPE for each name, all its
 // samples together.
 
-struct MetricsCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "metrics", abstract: "Says how full the pools are, for Prometheus.",
-    discussion: """
-      Prints Prometheus' text format. With --write the file is replaced whole, as the node exporter's \
-      textfile collector wants it (a name that ends with .prom); run it from a timer. A file that is \
-      not renewed shows by cni_ipam_consul_read_timestamp_seconds. All networks below the prefix \
-      without a name; a directory has one network.
-      """)
-  @Argument(help: "The networks; all without one.") var networks: [String] = []
-  @Option(help: "The file to write; standard output without it.") var write: String?
-  @OptionGroup var source: DefinitionOptions
-  @OptionGroup var place: StoreOptions
-
-  func validate() throws {
-    guard place.dataDir == nil || networks.count == 1 && !source.isEmpty else {
-      throw ValidationError("--data-dir needs one network, and --subnet or --file")
-    }
-  }
-
-  func run() async throws {
-    var names = networks
-    if names.isEmpty {
-      let known = try place.consul.networks()
-      let deadline = place.consul.deadline
-      names = try await asking { () async throws(StoreError) in
-        try await known.names(deadline: deadline)
-      }
-    }
-    var metrics = PoolMetrics()
-    for name in names {
-      let (store, known) = try await place.store(name, source)
-      guard let definition = known else { throw Failure(.no, "no network \(name)") }
-      metrics.add(
-        name, try await PoolReading.take(store, definition, place.consul.deadline))
-    }
-    guard let write else { return Terminal.print(String(metrics.text.dropLast())) }
-    try Terminal.replace(write, with: metrics.text)
-  }
-}
-
 /// Samples by the name of their metric.
 struct PoolMetrics {
   private static let prefix = "cni_ipam_consul_"
   private static let help = [
+    ("network_up", "1 if the network could be read, else 0."),
     ("pool_addresses", "Addresses of a pool by what they are."),
     ("pool_capacity_addresses", "Addresses of a pool that may be handed out."),
     ("pool_largest_free_addresses", "The longest run of free addresses in a pool."),
@@ -60,7 +18,23 @@ struct PoolMetrics {
   ]
   private var samples: [String: [String]] = [:]
 
+  /// Whether the store could be read: what a scrape is told before anything else.
+  static func up(_ isUp: Bool) -> String {
+    """
+    # HELP \(prefix)up 1 if the store could be read, else 0.
+    # TYPE \(prefix)up gauge
+    \(prefix)up \(isUp ? 1 : 0)
+
+    """
+  }
+
+  /// A network that cannot be read, while others can.
+  mutating func addUnreadable(_ network: String) {
+    add("network_up", [("network", network)], "0")
+  }
+
   mutating func add(_ network: String, _ reading: PoolReading) {
+    add("network_up", [("network", network)], "1")
     add("read_timestamp_seconds", [("network", network)], "\(reading.time)")
     for pool in reading.pools {
       let labels = [("network", network), ("pool", pool.name)]
