@@ -95,24 +95,26 @@ struct Baseline: Sendable {
       let pool = PoolGeometry(subnet: subnet)
     else { throw BenchmarkError("no Consul") }
     let store = try place.consulStore(address)
-    let key = StoreKey.chunk(ChunkKey(pool: pool, node: pool.leaf(ChunkIndex(UInt64(writer)))))
-    var chunk = Chunk(chunkBits: pool.chunkBits, incarnation: 1)
-    var revision = Revision.absent
-    var tally = Tally()
-    while clock.monotonic() < end {
-      let start = clock.monotonic()
-      chunk.stamp(writer: UInt64(tally.operations + 1))
-      let outcome = await store.commit(
-        [.put(key, .chunk(chunk), expected: revision)], cursors: [:],
-        deadline: clock.deadline(inMilliseconds: 30_000))
-      guard case .committed(let new) = outcome else {
-        throw BenchmarkError("a plain write ended as \(outcome)")
+    return try await withTaskExecutorPreference(store.executor) {
+      let key = StoreKey.chunk(ChunkKey(pool: pool, node: pool.leaf(ChunkIndex(UInt64(writer)))))
+      var chunk = Chunk(chunkBits: pool.chunkBits, incarnation: 1)
+      var revision = Revision.absent
+      var tally = Tally()
+      while clock.monotonic() < end {
+        let start = clock.monotonic()
+        chunk.stamp(writer: UInt64(tally.operations + 1))
+        let outcome = await store.commit(
+          [.put(key, .chunk(chunk), expected: revision)], cursors: [:],
+          deadline: clock.deadline(inMilliseconds: 30_000))
+        guard case .committed(let new) = outcome else {
+          throw BenchmarkError("a plain write ended as \(outcome)")
+        }
+        revision = new
+        tally.add(from: start, to: clock.monotonic(), counting: 0)
       }
-      revision = new
-      tally.add(from: start, to: clock.monotonic(), counting: 0)
+      await store.shutdown()
+      return tally
     }
-    await store.shutdown()
-    return tally
   }
 
   private func readModifyWrite(_ desk: inout Desk) throws {

@@ -2,6 +2,7 @@
 // from outside the allocator: it cannot flatter itself.
 
 import AddressSpace
+import ConsulBackend
 import IPAM
 import Synchronization
 
@@ -34,6 +35,9 @@ final class CountingStore: StoreWrapper {
   var counts: StoreCounts { state.withLock { $0 } }
 
   var wrapped: any AllocationStore { base }
+
+  /// Where its callers run best: on the thread that the connections are on.
+  var executor: (any TaskExecutor)? { (base as? ConsulStore)?.executor }
 
   func read(
     _ keys: Set<StoreKey>, consistency: Consistency, deadline: Deadline

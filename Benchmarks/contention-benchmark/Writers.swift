@@ -38,9 +38,11 @@ struct Writers: Sendable {
         byWriter[writer] = known
         continue
       }
+      let store = try stores.open()
       let made = NetworkAllocator(
-        store: try stores.open(), networkName: Cell.network, definition: definition,
-        node: Node(name: nodes[node], instance: "i\(node)"), surroundings: clock)
+        store: store, networkName: Cell.network, definition: definition,
+        node: Node(name: nodes[node], instance: "i\(node)"), surroundings: clock,
+        executor: store.executor)
       byNode[node] = made
       byWriter[writer] = made
     }
@@ -67,9 +69,13 @@ struct Writers: Sendable {
       for writer in numbers {
         if bulk {
           let store = try stores.open()
-          group.addTask { try await bits(writer, store, clocks) }
+          group.addTask(executorPreference: store.executor) {
+            try await bits(writer, store, clocks)
+          }
         } else if let allocator = allocators[writer] {
-          group.addTask { await leases(writer, allocator, held[writer] ?? [], clocks) }
+          group.addTask(executorPreference: (allocator.store as? CountingStore)?.executor) {
+            await leases(writer, allocator, held[writer] ?? [], clocks)
+          }
         }
       }
       return try await group.reduce(into: [Tally]()) { $0.append($1) }

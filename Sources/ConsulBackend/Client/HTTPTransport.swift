@@ -10,6 +10,7 @@ final class HTTPTransport: Sendable {
   private struct Running: Sendable {
     let group: MultiThreadedEventLoopGroup
     let pool: NIOLoopBoundBox<HTTPPool>
+    let executor: LoopExecutor
     /// What must not appear in any text.
     let secrets: [String]
   }
@@ -62,6 +63,9 @@ final class HTTPTransport: Sendable {
     }
   }
 
+  /// Runs tasks on the thread of the event loop.
+  func executor() throws(ConsulError) -> any TaskExecutor { try start().executor }
+
   private func start() throws(ConsulError) -> Running {
     let result = state.withLock { state -> Result<Running, ConsulError> in
       if state.isClosed {
@@ -97,6 +101,7 @@ final class HTTPTransport: Sendable {
     let pool = HTTPPool(connector, headers: headers, counters: counters)
     return Running(
       group: group, pool: .makeBoxSendingValue(pool, eventLoop: group.any()),
+      executor: LoopExecutor(group.any()),
       secrets: credentials.secrets)
   }
 

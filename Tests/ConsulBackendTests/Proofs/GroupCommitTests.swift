@@ -1,6 +1,7 @@
 // Callers of one process share commits, and nobody waits for a clock to do so. A caller that goes
 // away, or whose time is up, leaves nothing behind.
 
+import Glibc
 import IPAM
 import IPAMTesting
 import Synchronization
@@ -38,6 +39,34 @@ extension Proofs {
       try await network.expectSound(on: server)
     }
 
+    /// Callers and allocator on the thread of the connections: no other thread has to be woken.
+    @Test func callersOnTheThreadOfTheConnections() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let process = try Process(server.address, network, isOnLoop: true)
+      let executor = try #require(process.store.executor)
+      let threads = try await withThrowingTaskGroup(of: pthread_t.self) { group in
+        for caller in 0..<64 {
+          group.addTask(executorPreference: executor) {
+            for turn in 0..<3 { try await process.add("c\(caller)-\(turn)") }
+            return pthread_self()
+          }
+        }
+        return try await group.reduce(into: Set<pthread_t>()) { $0.insert($1) }
+      }
+      #expect(threads.count == 1)
+      #expect(process.client.counters.commits * 10 <= 192, "\(process.client.counters)")
+      try await network.expectSound(on: server)
+    }
+
+    @Test func aConfigurationThatCannotBeUsedHasNoThread() throws {
+      var settings = ConsulSettings()
+      settings.tokenFile = "/nonexistent/token"
+      let store = ConsulStore(
+        try ConsulConfiguration(settings, environment: [:]), network: "net", surroundings: .system)
+      #expect(store.executor == nil)
+    }
+
     /// Nothing sleeps: not with one caller, not with many.
     @Test func commitsLeaveWithoutATimer() async throws {
       let sleeps = Counter()
@@ -54,12 +83,12 @@ extension Proofs {
     }
 
     /// The commit is under way when its caller is cancelled, or runs out of time.
-    @Test(arguments: [true, false])
-    func whoGoesAwayKeepsNothing(_ isCancelled: Bool) async throws {
+    @Test(arguments: [true, false], [false, true])
+    func whoGoesAwayKeepsNothing(_ isCancelled: Bool, _ isOnLoop: Bool) async throws {
       let server = try await Self.server.value
       let network = try TestNetwork()
       let proxy = try FaultyProxy(server)
-      let process = try Process(proxy.address, network)
+      let process = try Process(proxy.address, network, isOnLoop: isOnLoop)
       try await process.add("stays")
       let seen = Counter()
       proxy.setRule { request in
@@ -67,7 +96,7 @@ extension Proofs {
         seen.add()
         return .slow(milliseconds: 500)
       }
-      let caller = Task {
+      let caller = Task(executorPreference: isOnLoop ? process.store.executor : nil) {
         await process.failureOfAdd("goes", within: isCancelled ? 30_000 : 150)
       }
       try await eventually("the commit") { seen.value == 1 }

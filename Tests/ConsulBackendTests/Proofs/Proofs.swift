@@ -19,11 +19,13 @@ final class Process: Sendable {
 
   var client: ConsulClient { store.client }
 
-  /// - Parameter stateDirectory: What the node's processes share; nil for nothing.
+  /// - Parameters:
+  ///   - stateDirectory: What the node's processes share; nil for nothing.
+  ///   - isOnLoop: The allocator runs on the thread of the connections.
   init(
     _ address: String, _ network: TestNetwork, node: String = "n0", stateDirectory: String? = nil,
     surroundings: Surroundings = .system, limits: ConsulLimits = ConsulLimits(),
-    token: String? = nil, consistency: String? = nil
+    token: String? = nil, consistency: String? = nil, isOnLoop: Bool = false
   ) throws {
     var settings = ConsulSettings()
     settings.address = address
@@ -40,7 +42,8 @@ final class Process: Sendable {
     self.node = node
     allocator = NetworkAllocator(
       store: store, networkName: network.definition.name, definition: network.definition,
-      node: Node(name: node, instance: "instance-" + node), surroundings: surroundings)
+      node: Node(name: node, instance: "instance-" + node), surroundings: surroundings,
+      executor: isOnLoop ? store.executor : nil)
   }
 
   func key(_ container: String) -> AttachmentKey {
