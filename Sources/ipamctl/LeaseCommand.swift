@@ -84,9 +84,9 @@ extension LeaseCommand {
     @Option(help: "Only those of this container ID.") var container: String?
     @Option(help: "Only those of this pod (K8S_POD_NAME) or Nomad task group.") var pod: String?
     @Option(help: "Only those of this namespace (K8S_POD_NAMESPACE, NOMAD_NAMESPACE).")
-    var workloadNamespace: String?
+    var namespace: String?
     @Option(help: "Only that of this MAC address.") var mac: String?
-    @Option(help: "Only those in this prefix, for example 10.1.2.0/24.") var within: String?
+    @Option(help: "Only those in this prefix, for example 10.1.2.0/24.") var prefix: String?
     @Option(help: "Only those held for at least this many seconds.") var olderThan: UInt64?
     @Flag(help: "Only those that predate this host's boot; from Consul with --node, this host.")
     var beforeBoot = false
@@ -118,16 +118,16 @@ extension LeaseCommand {
 
     private func filter() throws(Failure) -> LeaseFilter {
       var filter = LeaseFilter(
-        node: node, container: container, pod: pod, namespace: workloadNamespace)
+        node: node, container: container, pod: pod, namespace: namespace)
       do {
         filter.mac = try mac.map { try MACAddress(parsing: $0) }
       } catch {
         throw Failure(.usage, "--mac: \(error)")
       }
       do {
-        filter.prefix = try within.map { try Prefix(parsing: $0) }
+        filter.prefix = try prefix.map { try Prefix(parsing: $0) }
       } catch {
-        throw Failure(.usage, "--within: \(error)")
+        throw Failure(.usage, "--prefix: \(error)")
       }
       let now = ConsulOptions.surroundings.now()
       filter.createdUpTo = olderThan.map { now > $0 ? now - $0 : 0 }

@@ -5,14 +5,15 @@ import Glibc
 import IPAM
 
 // Where the networks are, the same words for all commands. What is left out comes from the CONSUL_*
-// environment, as Consul's own tools read it.
+// environment, as Consul's own tools read it. What is Consul's is called so: a prefix without that
+// word is one of addresses, a namespace one of workloads.
 
 struct ConsulOptions: ParsableArguments {
   @Option(
     name: .customLong("consul"),
     help: "Consul's address: host, host:port, http(s)://… or unix:///path. [CONSUL_HTTP_ADDR]")
   var address: String?
-  @Option(help: "Where this project's keys begin.")
+  @Option(name: .customLong("consul-prefix"), help: "Where this project's keys begin.")
   var prefix = ConsulStore.defaultPrefix
   @Option(name: .customLong("dc"), help: "Datacenter; the agent's own without it.")
   var datacenter: String?
@@ -26,9 +27,13 @@ struct ConsulOptions: ParsableArguments {
   var keyFile: String?
   @Option(help: "The name that the server's certificate must carry. [CONSUL_TLS_SERVER_NAME]")
   var tlsServerName: String?
-  @Option(help: "Consul Enterprise namespace. [CONSUL_NAMESPACE]")
+  @Option(
+    name: .customLong("consul-namespace"),
+    help: "Consul Enterprise namespace. [CONSUL_NAMESPACE]")
   var namespace: String?
-  @Option(help: "Consul Enterprise admin partition. [CONSUL_PARTITION]")
+  @Option(
+    name: .customLong("consul-partition"),
+    help: "Consul Enterprise admin partition. [CONSUL_PARTITION]")
   var partition: String?
   @Option(help: "How long a command may take, in seconds; 600 if not given.")
   var timeout: Int?

@@ -65,7 +65,8 @@ extension ImportCommand {
       case .occupied:
         throw Failure(
           .no,
-          "network \(definition.name) is not empty: a restore needs another --network or --prefix")
+          "network \(definition.name) is not empty: a restore needs another --network or --consul-prefix"
+        )
       case .complete:
         Terminal.say("network \(definition.name) was restored from this file already")
         return

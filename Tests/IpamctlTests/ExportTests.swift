@@ -114,7 +114,7 @@ extension [String] {
   @Test func aFullDiskIsAnError() async throws {
     let bench = try await Bench()
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
-    let words = "\(program("ipamctl", "CNI_IPAM_CTL")) export net --prefix \(bench.prefix)"
+    let words = "\(program("ipamctl", "CNI_IPAM_CTL")) export net --consul-prefix \(bench.prefix)"
     let full = try await Execution([
       "/bin/sh", "-c", "\(words) --consul \(bench.consul.address) >/dev/full",
     ]).run()
@@ -140,7 +140,7 @@ extension [String] {
       kill.withLock { $0 = $0 ?? Task { await consul.kill() } }
       return .cut
     }
-    let words = ["import", file, "--prefix", bench.prefix, "--timeout", "12"]
+    let words = ["import", file, "--consul-prefix", bench.prefix, "--timeout", "12"]
     let interrupted = try await plainly(words + ["--consul", proxy.address])
     // 3 where the time was over first, 1 where a commit had been tried often enough.
     #expect([1, 3].contains(interrupted.exitStatus), "\(interrupted)")

@@ -13,13 +13,13 @@ import Testing
     #expect(all.compactMap { $0["container"]?.string }.sorted() == ["c1", "c2", "c3"])
     #expect(all.allSatisfy { $0["node"]?.string == "n1" && $0["since"]?.string != nil })
     let address = try #require(all.first?["address"]?.string)
-    let table = try await bench.succeeds("lease", "list", "net", "--within", address + "/32")
+    let table = try await bench.succeeds("lease", "list", "net", "--prefix", address + "/32")
     let lines = table.split(separator: "\n")
     #expect(lines.count == 2 && lines[0].hasPrefix("ADDRESS "), "\(table)")
     #expect(lines[1].hasPrefix(address + " "))
     for filter in [
       ["--node", "n2"], ["--container", "c9"], ["--pod", "web"], ["--older-than", "3600"],
-      ["--mac", "02:00:00:00:00:01"], ["--workload-namespace", "shop"],
+      ["--mac", "02:00:00:00:00:01"], ["--namespace", "shop"],
     ] {
       let none = try await bench.ctl(["lease", "list", "net", "--output", "json"] + filter)
       #expect(try none.json.elements?.isEmpty == true, "\(filter) \(none)")

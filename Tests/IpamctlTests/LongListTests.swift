@@ -31,7 +31,7 @@ import Testing
     let child = try await ChildProcess.start(
       [
         program("ipamctl", "CNI_IPAM_CTL"), "lease", "list", "net", "--consul",
-        bench.consul.address, "--prefix", bench.prefix,
+        bench.consul.address, "--consul-prefix", bench.prefix,
       ], output: output)
     var peak = 0
     while child.isRunning {

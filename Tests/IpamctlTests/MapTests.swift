@@ -20,8 +20,8 @@ import Testing
     let bench = try await network()
     try await bench.golden("map", ["map", "net"])
     try await bench.golden("map-narrow", ["map", "net", "--width", "16"])
-    try await bench.golden("map-within", ["map", "net", "--within", "10.1.0.0/29"])
-    let none = try await bench.ctl("map", "net", "--within", "10.2.0.0/24")
+    try await bench.golden("map-within", ["map", "net", "--prefix", "10.1.0.0/29"])
+    let none = try await bench.ctl("map", "net", "--prefix", "10.2.0.0/24")
     #expect(none.exitStatus == 1 && none.errorOutput.contains("10.2.0.0/24"), "\(none)")
     let wrong = try await bench.ctl("map", "net", "--subnet", "10.1.0.0/24")
     #expect(wrong.exitStatus == 2, "\(wrong)")
@@ -119,7 +119,7 @@ import Testing
     let bench = try await network()
     let words = [
       program("ipamctl", "CNI_IPAM_CTL"), "map", "net", "--consul", bench.consul.address,
-      "--prefix", bench.prefix,
+      "--consul-prefix", bench.prefix,
     ]
     func run(_ command: [String], _ environment: [String: String]) async throws -> String {
       var execution = Execution(command)

@@ -51,7 +51,7 @@ private struct Service {
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
     try bench.put(bench.key("bad/config"), "no definition")
     let service = try await Service(
-      ["--consul", bench.consul.address, "--prefix", bench.prefix], in: bench.folder)
+      ["--consul", bench.consul.address, "--consul-prefix", bench.prefix], in: bench.folder)
     let first = try await service.ask()
     #expect(first.status == 200)
     let lines = first.body.split(separator: "\n")
@@ -83,7 +83,7 @@ private struct Service {
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
     let proxy = try FaultyProxy(bench.consul) { _ in .slow(milliseconds: 500) }
     let service = try await Service(
-      ["net", "--consul", proxy.address, "--prefix", bench.prefix], in: bench.folder)
+      ["net", "--consul", proxy.address, "--consul-prefix", bench.prefix], in: bench.folder)
     // More than there are connections at one time.
     let answers = try await withThrowingTaskGroup(of: (status: Int, body: String).self) { group in
       for _ in 0..<100 { group.addTask { try await service.ask() } }
@@ -100,7 +100,8 @@ private struct Service {
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
     let proxy = try FaultyProxy(bench.consul) { _ in .lateWithoutEnd }
     let service = try await Service(
-      ["--consul", proxy.address, "--prefix", bench.prefix, "--timeout", "1"], in: bench.folder)
+      ["--consul", proxy.address, "--consul-prefix", bench.prefix, "--timeout", "1"],
+      in: bench.folder)
     for _ in 0..<2 {
       let silent = try await service.ask()
       #expect(silent.status == 503, "\(silent)")

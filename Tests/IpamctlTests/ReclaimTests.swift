@@ -192,7 +192,7 @@ import Testing
       [
         program("ipamctl", "CNI_IPAM_CTL"), "reclaim", "net", "--node", "n1", "--live", list,
         "--watch", "--interval", "1", "--grace", "1", "--state", bench.folder.path + "/seen",
-        "--consul", bench.consul.address, "--prefix", bench.prefix,
+        "--consul", bench.consul.address, "--consul-prefix", bench.prefix,
       ], output: log)
     // Made after the list was written, so that it says nothing of them.
     var living: Set<String> = []

@@ -43,7 +43,7 @@ struct Bench: Sendable {
   func ctl(_ words: [String], input: String = "") async throws -> Execution.Ended {
     var execution = Execution(
       [program("ipamctl", "CNI_IPAM_CTL")] + words
-        + ["--consul", consul.address, "--prefix", prefix, "--timeout", "60"])
+        + ["--consul", consul.address, "--consul-prefix", prefix, "--timeout", "60"])
     execution.input = .text(input)
     return try await execution.run()
   }

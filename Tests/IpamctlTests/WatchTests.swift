@@ -54,7 +54,7 @@ import Testing
     let watch = try await ChildProcess.start([
       "sh", "-c", "exec \"$0\" \"$@\" > \(path)", program("ipamctl", "CNI_IPAM_CTL"), "watch",
       "net",
-      "--interval", "1", "--output", "json", "--consul", bench.consul.address, "--prefix",
+      "--interval", "1", "--output", "json", "--consul", bench.consul.address, "--consul-prefix",
       bench.prefix,
     ])
     func readings() throws -> [JSONValue] {

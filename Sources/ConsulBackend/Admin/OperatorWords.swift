@@ -12,9 +12,9 @@ extension ConsulStore {
     let tls = configuration.endpoint.usesTLS ? configuration.tls : nil
     let options: [(String, String?)] = [
       ("consul", address == "http://127.0.0.1:8500" ? nil : address),
-      ("prefix", prefix == Self.defaultPrefix ? nil : prefix),
-      ("dc", configuration.datacenter), ("namespace", configuration.namespace),
-      ("partition", configuration.partition),
+      ("consul-prefix", prefix == Self.defaultPrefix ? nil : prefix),
+      ("dc", configuration.datacenter), ("consul-namespace", configuration.namespace),
+      ("consul-partition", configuration.partition),
       ("token-file", configuration.credentials.tokenFile?.path),
       ("ca-file", tls?.authorities?.path), ("cert-file", tls?.certificate?.path),
       ("key-file", tls?.key?.path), ("tls-server-name", tls?.serverName),

@@ -5,7 +5,7 @@ import IPAM
 // What a map shows, before it is drawn: a stretch of a pool cut into 2^n cells of equal size.
 //
 //   pool     10.0.0.0/8        2^24 addresses
-//   window   10.0.0.0/8        all of it, or a prefix in it (--within)
+//   window   10.0.0.0/8        all of it, or a prefix in it (--prefix)
 //   cell     10.x.y.0/24       2^16 of them: 256 addresses each
 //
 // Chunks that were never touched are no keys and cost nothing: only what is there is counted.

@@ -13,7 +13,7 @@ struct MapCommand: AsyncParsableCommand {
     discussion: """
       A line of all addresses is folded into a square (Hilbert's curve): neighbours stay \
       neighbours, and a prefix is a square, or two side by side. A cell is one address where they \
-      fit, else a prefix; --within looks into one.
+      fit, else a prefix; --prefix looks into one.
 
       Drawn in the terminal, or with --svg and --png into files. A directory keeps no definition: \
       give it as for "network create" (--file, --subnet, --exclude, …), else the smallest prefix \
@@ -21,7 +21,7 @@ struct MapCommand: AsyncParsableCommand {
       """)
   @Argument(help: "The network.") var name: String
   @Option(help: "Only the pool that this prefix lies in, and of it only the prefix.")
-  var within: String?
+  var prefix: String?
   @Option(help: "Columns that the map in the terminal may take; its width, at most 80, without.")
   var width: Int?
   @Option(help: "Write a picture as SVG.") var svg: String?
@@ -44,9 +44,9 @@ struct MapCommand: AsyncParsableCommand {
   func run() async throws {
     let window: Prefix?
     do {
-      window = try within.map { try Prefix(parsing: $0) }
+      window = try prefix.map { try Prefix(parsing: $0) }
     } catch {
-      throw Failure(.usage, "--within: \(error)")
+      throw Failure(.usage, "--prefix: \(error)")
     }
     let isPicture = svg != nil || png != nil
     let columns = width ?? min(Terminal.columns ?? 80, 80)
