@@ -1,35 +1,41 @@
 # The front door. Everything is a script of its own in scripts/ and works without make.
 
 DESTDIR ?=
+PREFIX ?= /usr/local
 CNIBINDIR ?= /opt/cni/bin
-FOLDER := $(DESTDIR)$(CNIBINDIR)
-PLUGIN := .build/release/cni-ipam-consul
+PLUGIN ?= .build/release/cni-ipam-consul
+IPAMCTL ?= .build/release/ipamctl
+INSTALL := DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' CNIBINDIR='$(CNIBINDIR)' \
+  PLUGIN='$(PLUGIN)' IPAMCTL='$(IPAMCTL)' scripts/install
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help build install test demo lint format bench bench-check bench-update bench-compare \
+.PHONY: help build install uninstall test demo lint format bench bench-check bench-update bench-compare \
   bench-contention bench-plugin fuzz sanitize mutants docs man deb deb-check dist dist-check clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
 	  while IFS=$$'\t' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
 
-build: ## The release plugin, .build/release/cni-ipam-consul
+build: ## The release programs: cni-ipam-consul and ipamctl, in .build/release
 	@scripts/install-deps
 	@scripts/build
+	@scripts/build --product ipamctl >/dev/null
 
-# A plugin that stands there is installed as it is, so that `sudo make install` builds nothing as root.
+# Programs that stand there are installed as they are, so that `sudo make install` builds nothing as root.
 $(PLUGIN):
 	@scripts/install-deps
 	@scripts/build
 
-install: $(PLUGIN) ## Copy the plugin to DESTDIR/CNIBINDIR (/opt/cni/bin), also as consul, host-local
-	@install -d '$(FOLDER)'
-	@if [ -e '$(FOLDER)/host-local' ] && [ ! -L '$(FOLDER)/host-local' ]; then \
-	  mv -v '$(FOLDER)/host-local' '$(FOLDER)/host-local.replaced'; fi
-	install -m 755 $(PLUGIN) '$(FOLDER)/cni-ipam-consul'
-	ln -sf cni-ipam-consul '$(FOLDER)/consul'
-	ln -sf cni-ipam-consul '$(FOLDER)/host-local'
+$(IPAMCTL):
+	@scripts/install-deps
+	@scripts/build --product ipamctl >/dev/null
+
+install: $(PLUGIN) $(IPAMCTL) ## The plugin to CNIBINDIR (/opt/cni/bin), ipamctl to PREFIX (/usr/local)
+	@$(INSTALL)
+
+uninstall: ## Take away what install has put there
+	@$(INSTALL) --remove
 
 test: ## All tests (scripts/test takes arguments of swift test)
 	@scripts/test
