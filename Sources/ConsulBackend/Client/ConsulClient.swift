@@ -35,6 +35,9 @@ package final class ConsulClient: Sendable {
   /// is about to exit need not call it.
   package func shutdown() async { await transport.shutdown() }
 
+  /// Opens a connection for the next call, which waits for it; a failure is that call's to hear of.
+  package func prepare() { transport.prepare() }
+
   // MARK: Keys
 
   /// Reads one key; `nil` if it does not exist. A key that the token may not read is an error.

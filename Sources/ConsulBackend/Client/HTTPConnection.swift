@@ -26,8 +26,10 @@ final class HTTPConnection: ChannelInboundHandler {
   private var onReady: ((HTTPFailure?) -> Void)?
   private var handshakeTimer: Scheduled<Void>?
   private var handshakeFailure: HTTPFailure?
-  /// An exchange was answered on it before: only then can it have been closed while idle.
+  /// An exchange was answered on it before, or it waited for its first: only then can it have been
+  /// closed while idle.
   private(set) var wasUsed = false
+  var wasKept = false
   // Of the exchange under way:
   private var head: HTTPResponseHead?
   private var body = ByteBuffer()

@@ -63,28 +63,36 @@ final class HTTPPool {
     connectIfNeeded()
   }
 
+  /// Opens the first connection before anything waits for it.
+  func prepare() {
+    if !isClosed, open.isEmpty, connecting == 0 { connect() }
+  }
+
   private func connectIfNeeded() {
-    while !isClosed, connecting < waiting.count, open.count + connecting < bound {
-      connecting += 1
-      connector.connect(for: self) { [self] result in
-        connecting -= 1
-        switch result {
-        case .success(let connection):
-          open[ObjectIdentifier(connection)] = connection
-          counters.update { $0.connections += 1 }
-          if isClosed { connection.close() } else { becameIdle(connection) }
-        case .failure(let failure):
-          // Each attempt was made for one that waits; it is the oldest who hears of it.
-          if !waiting.isEmpty { waiting.removeFirst().finish(.failure(failure)) }
-        }
-        connectIfNeeded()
+    while !isClosed, connecting < waiting.count, open.count + connecting < bound { connect() }
+  }
+
+  private func connect() {
+    connecting += 1
+    connector.connect(for: self) { [self] result in
+      connecting -= 1
+      switch result {
+      case .success(let connection):
+        open[ObjectIdentifier(connection)] = connection
+        counters.update { $0.connections += 1 }
+        if isClosed { connection.close() } else { becameIdle(connection) }
+      case .failure(let failure):
+        // Each attempt but the first was made for one that waits; it is the oldest who hears of it.
+        if !waiting.isEmpty { waiting.removeFirst().finish(.failure(failure)) }
       }
+      connectIfNeeded()
     }
   }
 
   /// `connection` can carry the next exchange.
   func becameIdle(_ connection: HTTPConnection) {
     if waiting.isEmpty {
+      connection.wasKept = true
       idle.append(connection)
     } else {
       connection.start(waiting.removeFirst())
@@ -102,7 +110,8 @@ final class HTTPPool {
     guard !exchange.isFinished else { return }
     let mayRepeat = !failure.wasSent || exchange.request.isRead
     let wasStale = [.closedBeforeRequest, .closedWithoutReply].contains(failure.reason)
-    guard mayRepeat, wasStale, connection.wasUsed, !exchange.wasRetried, !isClosed else {
+    let wasOpen = connection.wasUsed || connection.wasKept
+    guard mayRepeat, wasStale, wasOpen, !exchange.wasRetried, !isClosed else {
       return exchange.finish(.failure(failure))
     }
     let stale = idle

@@ -66,6 +66,12 @@ final class HTTPTransport: Sendable {
   /// Runs tasks on the thread of the event loop.
   func executor() throws(ConsulError) -> any TaskExecutor { try start().executor }
 
+  /// Begins to open a connection, unless there is one.
+  func prepare() {
+    guard let running = try? start() else { return }
+    running.group.any().execute { running.pool.value.prepare() }
+  }
+
   private func start() throws(ConsulError) -> Running {
     let result = state.withLock { state -> Result<Running, ConsulError> in
       if state.isClosed {

@@ -127,13 +127,17 @@ enum NodeFile {
     while flock(descriptor, LOCK_EX) != 0 && errno == EINTR {}
   }
 
-  /// Takes a lock that nobody holds for long; goes on without it after 5 ms, as when its holder is
-  /// stopped.
-  static func lockBriefly(_ descriptor: Int32) {
-    for _ in 0..<20 {
-      if tryLock(descriptor) { return }
-      usleep(250)
+  /// Takes a lock that nobody holds for long; goes on without it after some tries (5 ms in all unless
+  /// given), as when its holder is stopped.
+  @discardableResult
+  static func lockBriefly(
+    _ descriptor: Int32, tries: Int = 20, microseconds: UInt32 = 250
+  ) -> Bool {
+    for _ in 0..<tries {
+      if tryLock(descriptor) { return true }
+      usleep(microseconds)
     }
+    return false
   }
 
   /// What an open file begins with.

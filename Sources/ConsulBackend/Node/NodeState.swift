@@ -10,6 +10,11 @@ import Synchronization
 //                               pending/<name>     a commit was sent and its outcome is not known yet
 //                               journal/<node>     where the node's journal in Consul goes on, if it has one
 //                               lock               whose turn it is
+//                               next               who comes next
+//
+// A turn is short, and what need not be in it is not: of the processes that wait only the one that
+// comes next opens its connection, meanwhile. All of them at once would be more than an agent accepts
+// from one address (200).
 //
 // The hash tells clusters, datacenters, namespaces, partitions and prefixes apart. Every file may be
 // missing, stale, torn or foreign: then a command costs a round trip more, or a conflict. A state
@@ -178,14 +183,29 @@ package final class NodeState: LocalState {
 
   /// Waits until no other process of this node works on the network, but not for long: it is only
   /// that two processes of one node would work on the same chunk.
-  package func beginTurn(deadline: Deadline) async {
+  package func beginTurn(deadline: Deadline, preparing prepare: () -> Void) async {
     state.withLock { $0.isLoaded = false }
-    let left = surroundings.remaining(until: deadline)
-    guard let lock = openLock() else { return }
+    let began = surroundings.monotonic()
+    let limit = min(Self.longestTurnWait, surroundings.remaining(until: deadline) / 4)
+    guard let lock = openLock("lock") else { return }
+    guard let next = openLock("next"), await take(next, nanoseconds: limit) else {
+      return NodeFile.closeLock(lock)
+    }
+    defer { NodeFile.closeLock(next) }
     if !NodeFile.tryLock(lock) {
-      guard await wait(for: lock, nanoseconds: min(Self.longestTurnWait, left / 4)) else { return }
+      prepare()
+      // The only one that waits looks again and again for a while: that is quickest.
+      if !NodeFile.lockBriefly(lock, tries: 50, microseconds: 50) {
+        let waited = surroundings.monotonic() - began
+        guard await take(lock, nanoseconds: limit - min(waited, limit)) else { return }
+      }
     }
     state.withLock { $0.lock = lock }
+  }
+
+  private func take(_ lock: Int32, nanoseconds: UInt64) async -> Bool {
+    if NodeFile.tryLock(lock) { return true }
+    return await wait(for: lock, nanoseconds: nanoseconds)
   }
 
   package func endTurn() {
@@ -198,10 +218,10 @@ package final class NodeState: LocalState {
     if let lock { NodeFile.closeLock(lock) }
   }
 
-  private func openLock() -> Int32? {
-    if let lock = NodeFile.openLock(folder + "/lock") { return lock }
+  private func openLock(_ name: String) -> Int32? {
+    if let lock = NodeFile.openLock("\(folder)/\(name)") { return lock }
     try? NodeFile.makeFolder(folder)
-    return NodeFile.openLock(folder + "/lock")
+    return NodeFile.openLock("\(folder)/\(name)")
   }
 
   /// Waits in a thread of its own, because the kernel queues waiting processes fairly and a loop of

@@ -177,7 +177,7 @@ public final class ConsulStore: AllocationStore {
   public func withTurn<Result: Sendable>(
     deadline: Deadline, _ body: () async throws(AllocationError) -> Result
   ) async throws(AllocationError) -> Result {
-    await local.beginTurn(deadline: deadline)
+    await local.beginTurn(deadline: deadline) { client.prepare() }
     defer { local.endTurn() }
     return try await body()
   }

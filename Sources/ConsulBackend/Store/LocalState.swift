@@ -39,7 +39,9 @@ package protocol LocalState: Sendable {
   func returnNote(_ position: UInt64, in journal: String, isLost: Bool)
 
   /// Waits for the other processes of the node, for a bounded time.
-  func beginTurn(deadline: Deadline) async
+  ///
+  /// - Parameter prepare: Done while it waits, once it is the next: what the turn need not last for.
+  func beginTurn(deadline: Deadline, preparing prepare: () -> Void) async
   /// Lets the next process go on.
   func endTurn()
 }
@@ -112,6 +114,6 @@ package final class NoLocalState: LocalState {
   package func returnNote(_ position: UInt64, in journal: String, isLost: Bool) {
     notes.change(journal) { $0?.giveBack(position, isLost: isLost) }
   }
-  package func beginTurn(deadline: Deadline) async {}
+  package func beginTurn(deadline: Deadline, preparing prepare: () -> Void) async {}
   package func endTurn() {}
 }

@@ -2,10 +2,10 @@ internal import Glibc
 import IPAM
 import Synchronization
 
-// flock(2) with a deadline. Free, it costs one call. Taken, it is tried for a millisecond; then a thread
-// of its own waits in the kernel's queue, which is fair and wakes at once, while the task sleeps and
-// holds no thread of the cooperative pool. Each holder opens the lock file anew, so that tasks of one
-// process exclude each other by the same rule as processes.
+// flock(2) with a deadline. Free, it costs one call. Taken, it is tried for some milliseconds; then a
+// thread of its own waits in the kernel's queue, which is fair and wakes at once, while the task sleeps
+// and holds no thread of the cooperative pool. Each holder opens the lock file anew, so that tasks of
+// one process exclude each other by the same rule as processes.
 
 /// Takes the lock on an open file.
 ///
@@ -15,10 +15,11 @@ func lock(
   _ file: consuming Descriptor, deadline: Deadline
 ) async throws(SystemError) -> Descriptor? {
   if try isLocked(file) { return file }
-  // A turn takes some hundred microseconds, and to start a thread about as long.
-  for pause in [50, 50, 100, 100, 200, 400] as [UInt32] {
+  // A turn takes some hundred microseconds. To wait in a thread costs as much as twenty tries, and
+  // where processes wait for processors, the lock is then held by one that has still to be woken, twice.
+  for attempt in 0..<20 {
     guard deadline.nanoseconds > Clock.monotonic else { return nil }
-    usleep(pause)
+    usleep(min(50 << UInt32(min(attempt / 2, 5)), 1_000))
     if try isLocked(file) { return file }
   }
   let now = Clock.monotonic

@@ -24,6 +24,7 @@ public actor NetworkAllocator {
   private var flights = 0
   /// The loop, while it waits for a commit to end.
   private var landing: CheckedContinuation<Void, Never>?
+  private var settling: [CheckedContinuation<Void, Never>] = []
   private let warn: @Sendable (String) -> Void
   private let executor: (any TaskExecutor)?
 
@@ -115,6 +116,14 @@ public actor NetworkAllocator {
     _ = try await submit(.probe, deadline)
   }
 
+  /// Waits until nothing is under way, so that the turn of this process is over. A caller is answered
+  /// before that, to share the turn if it comes again at once; one that ends instead would keep other
+  /// processes waiting until the system has cleared it away.
+  public func settle() async {
+    guard isRunning else { return }
+    await withCheckedContinuation { settling.append($0) }
+  }
+
   private func submit(
     _ body: Wish.Body, _ deadline: Deadline
   ) async throws(AllocationError) -> Fulfilment {
@@ -161,6 +170,8 @@ public actor NetworkAllocator {
       }
     }
     isRunning = false
+    for waiting in settling { waiting.resume() }
+    settling = []
   }
 
   private func runTurn() async {
