@@ -3,6 +3,7 @@
 // specific speaks.
 
 public import AddressSpace
+internal import JSON
 
 /// The addresses and the MAC address that an attachment asks for.
 public struct AddressRequests: Hashable, Sendable {
@@ -32,6 +33,24 @@ extension NetworkConfiguration {
   }
 }
 
+extension NetworkConfiguration {
+  /// The names of the configuration's members in the order of the text, in lower case. O(members).
+  public var memberNames: [String] {
+    guard case .object(let members) = root.json else { return [] }
+    return members.map { $0.key.lowercased() }
+  }
+
+  /// Refuses requested addresses that are none, in `args` or in `runtimeConfig`. Throws as
+  /// ``addressRequests(arguments:)``, which alone minds an empty one.
+  public func checkRequests(in member: String) throws(CNIError) {
+    var section = try root.section(member)
+    if member == "args" { section = try section?.section("cni") }
+    for element in try section?.list("ips") ?? [] where element.json.string != "" {
+      _ = try element.requestedAddress()
+    }
+  }
+}
+
 /// An address, with or without a prefix length, which is ignored. An IPv4-mapped one is the IPv4
 /// address.
 func requestedAddress(_ text: String) throws(AddressParseError) -> IPAddress {
@@ -43,16 +62,7 @@ func requestedAddress(_ text: String) throws(AddressParseError) -> IPAddress {
 
 extension ConfigurationSection {
   fileprivate func requestedAddresses(_ key: String) throws(CNIError) -> [IPAddress] {
-    try (list(key) ?? []).map { element throws(CNIError) in
-      let text = try element.string()
-      guard let address = try? requestedAddress(text) else {
-        let message =
-          text.isEmpty
-          ? "cannot understand ip: IP <nil> not v4 nor v6" : "invalid IP address \(text)"
-        throw CNIError(.configuration, message, details: element.path)
-      }
-      return address
-    }
+    try (list(key) ?? []).map { element throws(CNIError) in try element.requestedAddress() }
   }
 
   fileprivate func mac(_ key: String) throws(CNIError) -> MACAddress? {
@@ -62,5 +72,18 @@ extension ConfigurationSection {
       }
       return mac
     }
+  }
+}
+
+extension ConfigurationElement {
+  fileprivate func requestedAddress() throws(CNIError) -> IPAddress {
+    let text = try string()
+    guard let address = try? CNI.requestedAddress(text) else {
+      let message =
+        text.isEmpty
+        ? "cannot understand ip: IP <nil> not v4 nor v6" : "invalid IP address \(text)"
+      throw CNIError(.configuration, message, details: path)
+    }
+    return address
   }
 }

@@ -37,12 +37,39 @@ public struct Reply: Hashable, Sendable {
 
   /// A failure: its error object; `version` is that of the configuration, if known.
   public static func failure(_ error: CNIError, version: CNISpecVersion? = nil) -> Reply {
-    Reply(exitStatus: 1, standardOutput: error.json(version: version).indented)
+    Reply(exitStatus: 1, standardOutput: error.json(version: version).printed)
   }
 
   /// The answer to ADD. Throws code 999 if the result cannot be said in that version.
   public static func result(_ result: AddResult, version: CNISpecVersion) throws(CNIError) -> Reply
   {
-    Reply(standardOutput: try result.json(version: version).indented)
+    Reply(standardOutput: try result.json(version: version).printed)
+  }
+}
+
+extension JSONValue {
+  /// The text as plugins of the reference print it: Go escapes what HTML and JavaScript would take for
+  /// theirs. Outside of strings JSON has none of it.
+  fileprivate var printed: String {
+    let text = indented
+    guard text.unicodeScalars.contains(where: { Self.escape(of: $0) != nil }) else { return text }
+    return text.unicodeScalars.reduce(into: "") { printed, scalar in
+      if let escape = Self.escape(of: scalar) {
+        printed += escape
+      } else {
+        printed.unicodeScalars.append(scalar)
+      }
+    }
+  }
+
+  private static func escape(of scalar: Unicode.Scalar) -> String? {
+    switch scalar {
+    case "<": "\\u003c"
+    case ">": "\\u003e"
+    case "&": "\\u0026"
+    case "\u{2028}": "\\u2028"
+    case "\u{2029}": "\\u2029"
+    default: nil
+    }
   }
 }

@@ -17,6 +17,7 @@ struct Access: Sendable {
     var modified: FileTime?
     /// Versions never go back, whatever becomes of a state.
     var lastVersion: UInt64 = 0
+    var counters = DiskCounters()
   }
 
   let configuration: DiskConfiguration
@@ -86,6 +87,7 @@ struct Access: Sendable {
   private mutating func relist(indexed: Bool = true) throws(SystemError) {
     guard let directory else { return }
     memory.lastVersion = nextVersion
+    memory.counters.listings += 1
     let listed = try ListedState(of: directory, version: memory.lastVersion)
     state = listed
     isListed = true
@@ -100,6 +102,7 @@ struct Access: Sendable {
   /// Makes sure, by the names in the directory, that the state is true and not only believed.
   mutating func verify() throws(SystemError) {
     guard !isListed, let directory else { return }
+    memory.counters.listings += 1
     var names: [CellKey: Cell] = [:]
     var count: UInt64 = 0
     try directory.descriptor.visitNames { name, _ in
@@ -114,6 +117,15 @@ struct Access: Sendable {
       return true
     }
     if isTrue { isListed = true } else { try relist() }
+  }
+
+  /// Counts what a commit came to.
+  mutating func count(_ outcome: CommitOutcome) {
+    switch outcome {
+    case .committed: memory.counters.commits += 1
+    case .conflict: memory.counters.conflicts += 1
+    default: break
+    }
   }
 
   /// The version of the next commit: nanoseconds since 1970, or more where the clock went back.
@@ -155,4 +167,14 @@ struct Access: Sendable {
       // Somebody else's directory, or a read-only one: each turn lists it anew.
     }
   }
+}
+
+/// What a store has done so far: what the log tells, and the tests count instead of measuring time.
+public struct DiskCounters: Hashable, Sendable {
+  /// Commits that succeeded.
+  public var commits = 0
+  /// Commits that met something else than they depended on.
+  public var conflicts = 0
+  /// Passes over the whole directory: O(n) each, all else is O(1).
+  public var listings = 0
 }

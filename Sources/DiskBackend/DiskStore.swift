@@ -50,6 +50,9 @@ public final class DiskStore: AllocationStore {
       isLocal: true, keepsOnlyLeases: true)
   }
 
+  /// What this store has done so far, in the turns that are over.
+  public var counters: DiskCounters { memory.withLock { $0.counters } }
+
   /// Reads under the lock. A snapshot goes over the whole directory: what cannot be proved by less.
   ///
   /// - Complexity: O(1) a key, and O(n) once if others than this store changed the directory.
@@ -73,7 +76,11 @@ public final class DiskStore: AllocationStore {
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
   ) async -> CommitOutcome {
     do throws(StoreError) {
-      return try await inTurn(deadline, creating: true) { $0.commit(operations, cursors: cursors) }
+      return try await inTurn(deadline, creating: true) { access in
+        let outcome = access.commit(operations, cursors: cursors)
+        access.count(outcome)
+        return outcome
+      }
     } catch {
       return error.kind == .unavailable ? .unavailable(error.description) : .refused(error)
     }

@@ -111,8 +111,15 @@ struct Backend {
     return names
   }
 
-  /// What the command has cost so far, for the log; a directory counts nothing.
+  /// What the command has cost so far, for the log.
   var cost: [(String, String)] {
+    if let disk = allocator.store as? DiskStore {
+      let counters = disk.counters
+      return [
+        ("commits", String(counters.commits)), ("conflicts", String(counters.conflicts)),
+        ("listings", String(counters.listings)),
+      ]
+    }
     guard let consul = allocator.store as? ConsulStore else { return [] }
     let counters = consul.counters
     return [

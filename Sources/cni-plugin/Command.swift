@@ -9,26 +9,31 @@ import IPAM
 struct Command {
   private let invocation: Invocation
   private let arguments: CNIArguments
+  /// What is requested, of a command that minds.
+  private let wanted: AddressRequests?
   private let backend: Backend
   private let deadline: Deadline
   private let started: UInt64
 
   init(_ invocation: Invocation) throws {
     self.invocation = invocation
-    do {
-      arguments = try invocation.arguments()
-    } catch {
-      // The reference decodes the whole configuration first: what is no address there is said first.
-      try invocation.configuration.checkSyntax()
-      throw error
-    }
-    let settings = try invocation.configuration.storeSettings()
-    Log.configure(invocation, settings)
     let surroundings = SystemProcess.surroundings
     started = surroundings.monotonic()
-    deadline = surroundings.deadline(
-      inMilliseconds: settings.timeout.map(\.wholeMilliseconds) ?? 30_000)
-    backend = try Backend(invocation, settings, surroundings)
+    let configuration = invocation.configuration
+    let isOfAttachment = invocation.command == .add || invocation.command == .check
+    do {
+      arguments = try invocation.arguments()
+      let settings = try configuration.storeSettings()
+      Log.configure(invocation, settings)
+      deadline = surroundings.deadline(
+        inMilliseconds: settings.timeout.map(\.wholeMilliseconds) ?? 30_000)
+      wanted = isOfAttachment ? try configuration.addressRequests(arguments: arguments) : nil
+      backend = try Backend(invocation, settings, surroundings)
+    } catch {
+      // The reference decodes the whole configuration first: what is no address there is said first.
+      if isOfAttachment { try configuration.checkSyntax() }
+      throw error
+    }
   }
 
   /// Does it; what there is to print.
@@ -55,14 +60,14 @@ struct Command {
   }
 
   private func add() async throws -> AddResult {
-    let wanted = try invocation.configuration.addressRequests(arguments: arguments)
     let acquired: Acquired
     do {
       var request = AcquireRequest(
-        attachment: backend.name(of: invocation.attachment), requested: wanted.addresses,
-        mac: wanted.mac, workload: Workload(arguments.identity))
+        attachment: backend.name(of: invocation.attachment), requested: wanted?.addresses ?? [],
+        mac: wanted?.mac, workload: Workload(arguments.identity))
       request.needsAddresses = true
       acquired = try await backend.allocator.acquire(request, deadline: deadline)
+      await backend.allocator.settle()
     } catch {
       throw CNIError(error, backend.remedies)
     }
@@ -85,6 +90,7 @@ struct Command {
     do {
       let names = backend.names(of: invocation.attachment)
       let released = try await backend.allocator.release(names, deadline: deadline)
+      await backend.allocator.settle()
       if let released {
         let name = names.first { $0.node == released.node.name } ?? names[0]
         write([event(of: released, name)])

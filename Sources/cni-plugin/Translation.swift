@@ -92,9 +92,23 @@ extension NetworkDefinition {
 }
 
 extension NetworkConfiguration {
-  /// Refuses what cannot be decoded, or is no address or prefix, in the ranges and what goes along.
+  /// Refuses what cannot be decoded, or is no address or prefix, in the ranges, what goes along and what
+  /// is requested: of several the one that a decoder meets first.
   func checkSyntax() throws {
-    for text in try poolSettings().allRangeSets.joined() {
+    for member in memberNames {
+      switch member {
+      case "args": try checkRequests(in: member)
+      case "ipam": try Self.checkSyntax(of: poolSettings().rangeSets)
+      case "runtimeconfig":
+        try Self.checkSyntax(of: poolSettings().runtimeRangeSets)
+        try checkRequests(in: member)
+      default: continue
+      }
+    }
+  }
+
+  private static func checkSyntax(of sets: [[RangeText]]) throws {
+    for text in sets.joined() {
       do {
         try SubnetRange.checkSyntax(SubnetRange.Text(text))
       } catch {

@@ -108,6 +108,15 @@ struct CollectTests {
     #expect(answer.isError && [7, 50].contains(answer.code), "\(answer)")
   }
 
+  /// Never 51: what an allocator cannot do now cuts nobody off who has an address. (On Consul, 50 for
+  /// every trouble is in BadServerTests.)
+  @Test func statusOfADirectoryThatCannotBe() async throws {
+    let network = try await TestNetwork(.disk)
+    let ipam: JSON = ["subnet": "10.7.0.0/24", "dataDir": "/etc/passwd"]
+    let status = Call("STATUS", network.configuration(ipam, version: "1.1.0"))
+    Refusal(50, words: ["/etc/passwd/net", "not a directory"]).expect(try await status.run())
+  }
+
   /// A node's leases of an earlier boot are told when they are collected.
   @Test func collectionTellsWhatPredatesTheBoot() async throws {
     let network = try await TestNetwork(.consul)

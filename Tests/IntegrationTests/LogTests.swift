@@ -51,6 +51,20 @@ struct LogTests {
     #expect(!added.ended.errorOutput.contains("msg=cost"), "\(added)")
   }
 
+  /// On disk it is whole passes over the directory: one each where there are few files, and none any
+  /// more where there is an index.
+  @Test func whatACommandCostsOnDisk() async throws {
+    let network = try await TestNetwork(.disk)
+    let configuration = network.configuration(["subnet": "10.7.0.0/24", "logLevel": "debug"])
+    for number in 1...20 {
+      let added = try await Call("ADD", configuration, container: "c\(number)").succeeds()
+      let cost = lines(added.ended.errorOutput).filter { $0.contains(" msg=cost") }
+      #expect(cost.count == 1 && cost[0].contains(" commits=1 conflicts=0 "), "\(added)")
+      if number == 2 { #expect(cost[0].contains(" listings=1 "), "\(cost)") }
+      if number > 14 { #expect(cost[0].contains(" listings=0 "), "\(cost)") }
+    }
+  }
+
   /// Without a word in the configuration, success and failure leave standard error empty.
   @Test func quietByDefault() async throws {
     let network = try await TestNetwork(.disk)

@@ -49,6 +49,34 @@ struct NameTests {
     #expect(try network.audit() == Holders())
   }
 
+  /// A DEL comes without a namespace when that is gone.
+  @Test(arguments: StoreKind.allCases, [nil, ""])
+  func deleteWithoutNamespace(_ kind: StoreKind, _ namespace: String?) async throws {
+    let network = try await TestNetwork(kind)
+    let configuration = network.configuration(["subnet": "10.7.0.0/24"])
+    try await Call("ADD", configuration).succeeds()
+    var call = Call("DEL", configuration)
+    call.variables["CNI_NETNS"] = namespace
+    #expect(try await call.succeeds().ended.output.isEmpty)
+    #expect(try network.audit() == Holders())
+  }
+
+  /// Networks of different names are two worlds, also over one subnet.
+  @Test(arguments: StoreKind.allCases)
+  func networksAreIndependent(_ kind: StoreKind) async throws {
+    let network = try await TestNetwork(kind)
+    let one = network.configuration(["subnet": "10.7.0.0/30", "cooldown": 0])
+    let other = one.merging(["name": "other"])
+    for configuration in [one, other] {
+      let added = try await Call("ADD", configuration).succeeds()
+      #expect(added.addresses == ["10.7.0.2/30"], "\(added)")
+    }
+    try await Call("DEL", other).succeeds()
+    #expect(try network.audit().holders == ["10.7.0.2": "c1/eth0"])
+    try await Call("CHECK", one).succeeds()
+    #expect(try await Call("CHECK", other).run().code == 103)
+  }
+
   /// The configuration of the whole network plugin arrives, with keys that are not ours.
   @Test(arguments: StoreKind.allCases)
   func foreignKeysAreIgnored(_ kind: StoreKind) async throws {

@@ -132,6 +132,49 @@ struct ResultTests {
     #expect(added.json == version.result)
   }
 
+  /// A file with everything that resolv.conf(5) and the reference's reader know, and the answer byte for
+  /// byte: the order of members, indentation, what Go escapes, no newline at the end.
+  @Test(arguments: StoreKind.allCases)
+  func everyByte(_ kind: StoreKind) async throws {
+    let network = try await TestNetwork(kind)
+    let file = network.folder.path + "/resolv.conf"
+    try writeFile(
+      file,
+      """
+      ; a comment
+      #nameserver 10.9.9.9
+      nameserver 10.7.0.53 10.7.0.54
+        nameserver\tfd00:7::53\u{20}
+      nameserver
+      domain one.example
+      domain two.example
+      search <a>&b "c"\\d
+      search é/ü
+      options ndots:2 timeout:1
+      options rotate
+      sortlist 10.0.0.0
+      SEARCH upper
+      """)
+    let ipam: JSON = [
+      "subnet": "10.7.0.0/29", "resolvConf": .string(file), "searchOrder": "sequential",
+      "routes": [["dst": "10.8.0.0/16", "gw": "10.7.0.1"], ["dst": "0.0.0.0/0"]],
+    ]
+    let added = try await Call("ADD", network.configuration(ipam)).succeeds()
+    let disk = try await TestNetwork(.disk)
+    let reference = try await Call("ADD", disk.configuration(ipam)).by(Program.hostLocal)
+      .succeeds()
+    #expect(added.ended.output == reference.ended.output)
+    #expect(added.ended.output.contains(#""\u003ca\u003e\u0026b""#), "\(added)")
+
+    let ranges: JSON = ["subnet": "<&>\u{2028}"]
+    let refused = try await Call("ADD", network.configuration(ranges)).run()
+    let message = #""msg": "invalid CIDR address: \u003c\u0026\u003e\u2028""#
+    #expect(refused.ended.output.contains(message), "\(refused)")
+    #expect(refused.ended.output.hasSuffix("\n}"), "\(refused)")
+    let other = try await Call("ADD", disk.configuration(ranges)).by(Program.hostLocal).run()
+    #expect(other.ended.output.contains(message), "\(other)")
+  }
+
   /// Without routes and name servers: no `routes`, and `dns` empty before 1.1.0.
   @Test(arguments: StoreKind.allCases, DeclaredVersion.all)
   func leastResult(_ kind: StoreKind, _ version: DeclaredVersion) async throws {

@@ -55,6 +55,13 @@ enum AllocationRows {
           + "10.1.0.1-10.1.0.2"
       ).but(.cleanFailure)),
     DropInRow(
+      "an inserted set takes over the last one of its place",
+      ["ranges": [[["subnet": "fd00::/64"]], [["subnet": "10.0.0.0/29"]]]],
+      files: ["last_reserved_ip.0": "10.0.0.4"], .add("c1", "fd00::2/64", "10.0.0.2/29")),
+    DropInRow(
+      "a directory at an address", small, files: ["10.0.0.2/x": "c1\r\neth0"],
+      .add("c2", "10.0.0.3/29")),
+    DropInRow(
       "an empty file", small, files: ["10.0.0.2": ""],
       .add("c1", "10.0.0.2/29").but(.emptyFile, .addresses(["10.0.0.3/29"]))),
     DropInRow(
@@ -75,6 +82,9 @@ enum AllocationRows {
     DropInRow(
       "unknown ones ignored", small,
       .add("c1", "10.0.0.5/29", arguments: "FOO=BAR;IgnoreUnknown=TRUE;IP=10.0.0.5")),
+    DropInRow(
+      "unknown ones ignored in any order and case", small,
+      .add("c1", "10.0.0.5/29", arguments: "IP=10.0.0.5;IgnoreUnknown=True;ip=10.0.0.6")),
     DropInRow(
       "by args", dual,
       .add("c1", "10.0.0.5/29", "fd00::5/64", others: ips("10.0.0.5/29", "fd00::5"))),
@@ -142,6 +152,9 @@ enum AllocationRows {
       .fails(#"ARGS: invalid pair """#, arguments: "IP=10.0.0.5;"),
       .fails(#"ARGS: invalid pair "a=b=c""#, arguments: "a=b=c"),
       .fails(#"ARGS: unknown args ["FOO=BAR"]"#, arguments: "FOO=BAR"),
+      .fails(#"ARGS: unknown args ["ip=10.0.0.5"]"#, arguments: "ip=10.0.0.5"),
+      .fails(#"ARGS: unknown args ["A=<&>"]"#, arguments: "IgnoreUnknown=0;A=<&>"),
+      .fails(of: "CHECK", #"ARGS: invalid pair "FOO""#, arguments: "FOO"),
       .fails(
         #"ARGS: error parsing value of pair "IgnoreUnknown=yes": boolean unmarshal error: "#
           + "invalid input yes", arguments: "IgnoreUnknown=yes"),
@@ -168,6 +181,27 @@ enum AllocationRows {
     DropInRow(
       "bad CNI_ARGS and no ranges", [:],
       .fails(#"ARGS: unknown args ["FOO=BAR"]"#, arguments: "FOO=BAR")),
+    DropInRow(
+      "bad CNI_ARGS and a bad request", small,
+      .fails("invalid IP address zz", arguments: "FOO", others: ips("zz")),
+      .fails(
+        "invalid IP address ww", arguments: "FOO", others: ["runtimeConfig": ["ips": ["ww"]]]),
+      .fails(of: "CHECK", "invalid IP address zz", arguments: "FOO", others: ips("zz"))),
+    DropInRow(
+      "bad CNI_ARGS and an empty request", small,
+      .fails(#"ARGS: invalid pair "FOO""#, arguments: "FOO", others: ips(""))),
+    DropInRow(
+      "a bad request and host bits", ["subnet": "10.0.0.1/24"],
+      .fails("invalid IP address zz", others: ips("zz")),
+      .fails("cannot understand ip: IP <nil> not v4 nor v6", others: ips(""))),
+    DropInRow(
+      "a bad request at a CHECK", small, .add("c1", "10.0.0.2/29"),
+      .fails(of: "CHECK", "invalid IP address zz", others: ips("zz"))),
+    // Members are in the order of their names here: args, ipam, runtimeConfig.
+    DropInRow(
+      "several bad addresses", ["subnet": "yy"],
+      .fails("invalid IP address zz", others: ips("zz")),
+      .fails("invalid CIDR address: yy", others: ["runtimeConfig": ["ips": ["ww"]]])),
   ]
 
   private static let twice = " has been allocated to c1, duplicate allocation is not allowed"
@@ -243,6 +277,10 @@ enum AllocationRows {
 
   static let checking: [DropInRow] = [
     DropInRow("held", small, .add("c1", "10.0.0.2/29"), .check("c1")),
+    DropInRow(
+      "without a resolvConf that only an ADD reads", small, .add("c1", "10.0.0.2/29"),
+      .check(
+        "c1", others: ["ipam": ["subnet": "10.0.0.0/29", "resolvConf": "/nonexistent/x"]])),
     DropInRow("of nothing", small, .fails(of: "CHECK", missing)),
     DropInRow(
       "of another interface", small, .add("c1", "10.0.0.2/29"),

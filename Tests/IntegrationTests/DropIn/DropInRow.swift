@@ -23,6 +23,10 @@ enum Difference: String, Sendable {
   case newerVersion = "CNI 1.1.0"
   case carry = "address arithmetic keeps the family"
   case oncePerCall = "a DEL looks once, not once for every range set"
+  case flatDirectory =
+    "a file in a subdirectory is nobody's reservation: the reference walks, ours does not"
+  case ancestorKeys =
+    "range-start and range-end, as the ancestor had them, are rangeStart and rangeEnd"
 }
 
 /// What a call must come to.

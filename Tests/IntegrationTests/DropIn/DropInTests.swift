@@ -33,6 +33,42 @@ struct DropInTests {
     }
   }
 
+  /// The reference finds reservations in subdirectories too. Nobody makes any, and to look there would
+  /// cost ours what makes it fast: the directory's own time tells nothing of them.
+  @Test func subdirectoriesAreNobodys() async throws {
+    let row = DropInRow(
+      "", ["subnet": "10.0.0.0/29"], files: ["below/10.0.0.3": "c1\r\neth0"],
+      .fails(of: "CHECK", "host-local: Failed to find address added by container c1")
+        .but(.flatDirectory, .done), .del("c1"), .add("c1", "10.0.0.2/29"))
+    let (ours, reference) = try await (Side(Program.ours, row), Side(Program.hostLocal, row))
+    for step in row.steps {
+      let here = Comment(rawValue: step.command)
+      expect(try await ours.run(step), step.expected, here, ours: true)
+      expect(try await reference.run(step), step.reference ?? step.expected, here, ours: false)
+    }
+    let last = ["10.0.0.2": "c1\r\neth0", "last_reserved_ip.0": "10.0.0.2"]
+    #expect(try reference.files() == last)
+    #expect(try ours.files() == last.merging(row.files) { $1 })
+  }
+
+  /// Of several texts that are no addresses the first one is said.
+  @Test func theFirstInTheTextIsSaid() async throws {
+    let bad = [
+      (#""ipam": {"type": "host-local", "subnet": "yy"}"#, "invalid CIDR address: yy"),
+      (#""args": {"cni": {"ips": ["zz"]}}"#, "invalid IP address zz"),
+      (#""RuntimeConfig": {"ips": ["ww"]}"#, "invalid IP address ww"),
+    ]
+    for first in bad.indices {
+      let ordered = bad[first...] + bad[..<first]
+      let text = ordered.map(\.0).joined(separator: ", ")
+      let call = Call("ADD", #"{"cniVersion": "1.0.0", "name": "net", \#(text)}"#)
+      for program in [Program.ours, Program.hostLocal] {
+        let answer = try await call.by(program).run()
+        #expect(answer.isError && answer.message == bad[first].1, "\(program): \(answer)")
+      }
+    }
+  }
+
   private func expect(_ answer: Answer, _ expected: Expected?, _ here: Comment, ours: Bool) {
     let who: Comment = "\(here.rawValue) of \(ours ? "ours" : "the reference"): \(answer)"
     switch expected {
@@ -60,10 +96,13 @@ struct Side {
   init(_ program: String, _ row: DropInRow) async throws {
     (self.program, self.row) = (program, row)
     network = try await TestNetwork(.disk)
-    guard !row.files.isEmpty else { return }
-    try FileManager.default.createDirectory(
-      atPath: network.directory, withIntermediateDirectories: true)
-    for (name, content) in row.files { try writeFile("\(network.directory)/\(name)", content) }
+    for (name, content) in row.files {
+      let path = "\(network.directory)/\(name)"
+      try FileManager.default.createDirectory(
+        atPath: String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]),
+        withIntermediateDirectories: true)
+      try writeFile(path, content)
+    }
   }
 
   func run(_ step: Step) async throws -> Answer {

@@ -81,6 +81,10 @@ enum RangeRows {
       "keys in any case", ["Subnet": "10.0.0.0/29", "RANGESTART": "10.0.0.4"],
       .add("c1", "10.0.0.4/29")),
     DropInRow(
+      "the ancestor's keys",
+      ["subnet": "10.0.0.0/29", "range-start": "10.0.0.4", "range-end": "10.0.0.4"],
+      .add("c1", "10.0.0.4/29").but(.ancestorKeys, .addresses(["10.0.0.2/29"]))),
+    DropInRow(
       "rangeStart is the network address",
       ["subnet": "10.0.0.0/29", "rangeStart": "10.0.0.0"],
       .add("c1", "10.0.0.2/29").but(.reservedEnds, .addresses(["10.0.0.0/29"]))),

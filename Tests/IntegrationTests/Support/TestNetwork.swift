@@ -84,9 +84,11 @@ struct TestNetwork: Sendable {
 
   private func files() throws -> [String: [UInt8]] {
     var contents: [String: [UInt8]] = [:]
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    let names = (try? FileManager.default.subpathsOfDirectory(atPath: directory)) ?? []
     for name in names where name != "lock" {
-      contents[name] = try readFile("\(directory)/\(name)")
+      var isFolder = false
+      _ = FileManager.default.fileExists(atPath: "\(directory)/\(name)", isDirectory: &isFolder)
+      if !isFolder { contents[name] = try readFile("\(directory)/\(name)") }
     }
     return contents
   }
