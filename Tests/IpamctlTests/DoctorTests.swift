@@ -35,9 +35,12 @@ import Testing
     let bench = try await Bench()
     let words = try await node(bench)
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
-    let leader = try JSONValue(
-      parsing: Array(bench.consul.request("GET", "/v1/status/leader").body.utf8))
-    try await bench.golden("doctor", words, replacing: [leader.string ?? "": "LEADER"])
+    try await bench.golden("doctor", words, replacing: [try leader(bench): "LEADER"])
+  }
+
+  private func leader(_ bench: Bench) throws -> String {
+    let reply = try bench.consul.request("GET", "/v1/status/leader")
+    return try #require(try JSONValue(parsing: Array(reply.body.utf8)).string)
   }
 
   @Test func everyFaultIsNamedWithItsRemedy() async throws {
@@ -56,6 +59,8 @@ import Testing
     #expect(found["plugin consul"]?.contains("does not answer VERSION") == true, "\(found)")
     #expect(found["network net"]?.contains("10.2.0.0/24") == true, "\(found)")
     #expect(found.count == 3, "\(found)")
+    try await bench.golden(
+      "doctor-faults", words, exitStatus: 1, replacing: [try leader(bench): "LEADER"])
     try await ChildProcess.run(["chmod", "644", "\(folder)/bin/consul"])
     let notExecutable = try failures(try await bench.ctl(words + ["--output", "json"]))
     #expect(notExecutable["plugin consul"]?.contains("cannot be executed") == true)

@@ -42,6 +42,7 @@ extension Bench {
     text.replace(prefix, with: Self.prefixInGoldenFiles)
     text.replace(/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z/, with: Self.time)
     text.replace(/"(nonce|incarnation)": "[0-9a-f]{16}"/) { "\"\($0.1)\": \"0123456789abcdef\"" }
+    text.replace(/"(createdAt|firstSeen)": [0-9]+/) { "\"\($0.1)\": 1234567890" }
     let path = "Tests/IpamctlTests/Golden/\(name)"
     if environmentVariable("CNI_IPAM_GOLDEN") == "write" {
       return try writeRepositoryFile(path, text)
