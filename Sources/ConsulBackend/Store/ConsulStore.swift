@@ -76,7 +76,8 @@ public final class ConsulStore: AllocationStore {
   /// which the first request explains.
   ///
   /// Callers that run there, with an allocator that was given it too, cost no hand-over between
-  /// threads: a fifth more leases for 16 callers (decision 0012). What blocks must not run there.
+  /// threads: a fifth more leases for 16 callers (decision 0012). What blocks, or yields in a loop until
+  /// something comes, must not run there.
   public var executor: (any TaskExecutor)? { try? client.transport.executor() }
 
   /// Closes the connections.
