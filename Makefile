@@ -11,7 +11,8 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .PHONY: help build install uninstall test demo lint format bench bench-check bench-update bench-compare \
-  bench-contention bench-plugin fuzz sanitize mutants docs man deb deb-check dist dist-check clean
+  bench-contention bench-list bench-plugin simulate fuzz sanitize mutants docs man deb deb-check dist \
+  dist-check clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -63,6 +64,14 @@ bench-contention: ## Contention on a real Consul, against what the server can do
 
 bench-compare: ## The figures of this tree beside those of BASE=revision
 	@scripts/bench compare '$(BASE)'
+
+simulate: ## A cold start of clusters up to 1,000 nodes in virtual time, after a real server (minutes)
+	@scripts/bench contention simulate --nodes 1000 --pods 20000 --seconds 2
+
+bench-list: ## ipamctl lease list of 100,000 leases beside one GET of the same keys
+	@scripts/install-deps
+	@swift build -c release --product ipamctl --static-swift-stdlib
+	@scripts/bench-list
 
 bench-plugin: ## The plugin beside host-local and curl, whole processes, each figure held to its bound
 	@scripts/bench-plugin

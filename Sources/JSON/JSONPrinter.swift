@@ -21,6 +21,11 @@ extension JSONValue {
     return bytes
   }
 
+  /// Appends the text in UTF-8 as an element of what stands `levels` deep. O(size).
+  public func append(to bytes: inout [UInt8], levels: Int) {
+    write(to: &bytes, indentation: levels)
+  }
+
   /// `indentation` is the number of levels of the closing bracket, nil for one line.
   private func write(to bytes: inout [UInt8], indentation: Int?) {
     switch self {

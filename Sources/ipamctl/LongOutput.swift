@@ -17,11 +17,21 @@ struct LongTable {
 
   /// Adds a row of as many cells as the head has.
   mutating func add(_ row: [String]) {
-    for (index, cell) in row.map(Table.printable).enumerated() {
-      widths[index] = max(widths[index], cell.count)
+    for (index, cell) in row.enumerated() {
+      let cell = Table.printable(cell)
+      widths[index] = max(widths[index], Self.width(of: cell))
       cells += cell.utf8
       cells.append(Self.separator)
     }
+  }
+
+  /// Characters, which in plain ASCII are bytes (and a printable cell has no control characters).
+  private static func width(of cell: String) -> Int {
+    cell.utf8.allSatisfy { $0 < 0x80 } ? cell.utf8.count : cell.count
+  }
+
+  private static func width(of cell: ArraySlice<UInt8>) -> Int {
+    cell.allSatisfy { $0 < 0x80 } ? cell.count : String(decoding: cell, as: UTF8.self).count
   }
 
   /// Prints all rows; the last column is not padded.
@@ -35,8 +45,7 @@ struct LongTable {
       block += cell
       column += 1
       guard column == widths.count else {
-        // Characters, not bytes.
-        let width = String(decoding: cell, as: UTF8.self).count
+        let width = Self.width(of: cell)
         block += repeatElement(UInt8(ascii: " "), count: widths[column - 1] + 2 - width)
         continue
       }
@@ -58,10 +67,7 @@ struct LongArray {
   mutating func add(_ element: JSONValue) {
     block += (isEmpty ? "[\n    " : ",\n    ").utf8
     isEmpty = false
-    for byte in element.indented.utf8 {
-      block.append(byte)
-      if byte == UInt8(ascii: "\n") { block += "    ".utf8 }
-    }
+    element.append(to: &block, levels: 1)
     if block.count >= 1 << 16 {
       Terminal.write(block)
       block.removeAll(keepingCapacity: true)

@@ -39,30 +39,30 @@ enum Base64 {
   static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
     guard text.count.isMultiple(of: 4) else { return nil }
     let padding = text.reversed().prefix(2).prefix { $0 == UInt8(ascii: "=") }.count
-    let values = values
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.count / 4 * 3)
-    var group: UInt32 = 0
-    var index = text.startIndex
-    let end = text.endIndex - padding
-    while index < end {
-      let value = values[Int(text[index])]
-      guard value < 64 else { return nil }
-      group = group << 6 | UInt32(value)
-      index += 1
-      if (index - text.startIndex).isMultiple(of: 4) {
-        bytes.append(UInt8(truncatingIfNeeded: group >> 16))
-        bytes.append(UInt8(truncatingIfNeeded: group >> 8))
-        bytes.append(UInt8(truncatingIfNeeded: group))
+    var isWhole = true
+    let bytes = [UInt8](unsafeUninitializedCapacity: text.count / 4 * 3) { output, count in
+      // Four digits are three bytes; the bits of one that is none are beyond six. Padding counts as
+      // zeros, and what they make is cut off.
+      text.withUnsafeBufferPointer { text in
+        values.withUnsafeBufferPointer { values in
+          var invalid: UInt8 = 0
+          for start in stride(from: 0, to: text.count, by: 4) {
+            var group: UInt32 = 0
+            for index in start..<start + 4 {
+              let value = index < text.count - padding ? values[Int(text[index])] : 0
+              invalid |= value & 64
+              group = group << 6 | UInt32(value & 63)
+            }
+            output.initializeElement(at: count, to: UInt8(truncatingIfNeeded: group >> 16))
+            output.initializeElement(at: count + 1, to: UInt8(truncatingIfNeeded: group >> 8))
+            output.initializeElement(at: count + 2, to: UInt8(truncatingIfNeeded: group))
+            count += 3
+          }
+          isWhole = invalid == 0
+        }
       }
+      count -= padding
     }
-    switch padding {
-    case 1:
-      bytes.append(UInt8(truncatingIfNeeded: group >> 10))
-      bytes.append(UInt8(truncatingIfNeeded: group >> 2))
-    case 2: bytes.append(UInt8(truncatingIfNeeded: group >> 4))
-    default: break
-    }
-    return bytes
+    return isWhole ? bytes : nil
   }
 }

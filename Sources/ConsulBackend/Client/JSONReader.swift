@@ -3,6 +3,8 @@
 // because linking a general decoder costs a one-shot process more than this file.
 // RFC 8259; nesting is bounded, numbers are unsigned 64-bit (an index) or skipped.
 
+internal import Glibc
+
 /// The reply is not the JSON that was expected.
 struct JSONError: Error, Hashable {
   let position: Int
@@ -133,18 +135,33 @@ struct JSONReader {
   private mutating func rawString() throws(JSONError) -> ArraySlice<UInt8> {
     guard take(UInt8(ascii: "\"")) else { throw failure("a string") }
     let start = position
-    while position < bytes.count {
-      switch bytes[position] {
-      case UInt8(ascii: "\""):
-        position += 1
-        return bytes[start..<(position - 1)]
-      case UInt8(ascii: "\\"): position += 2
-      case 0..<0x20: throw failure("no control character in a string")
-      default: position += 1
+    let end = bytes.withUnsafeBufferPointer { bytes in
+      let rest = UnsafeBufferPointer(rebasing: bytes[start...])
+      guard let first = rest.baseAddress,
+        let quote = memchr(first, Int32(UInt8(ascii: "\"")), rest.count)
+      else { return Self.slowEnd(bytes, start) }
+      // Values are long and plain: a pass without branches tells that nothing ends them earlier.
+      let count = UnsafeRawPointer(quote) - UnsafeRawPointer(first)
+      var odd: UInt8 = 0
+      for index in 0..<count {
+        odd |= (rest[index] < 0x20 ? 1 : 0) | (rest[index] == 0x5c ? 1 : 0)
       }
+      return odd != 0 ? Self.slowEnd(bytes, start) : start + count
     }
-    position = bytes.count
-    throw failure("the end of a string")
+    position = end
+    guard end < bytes.count else { throw failure("the end of a string") }
+    guard bytes[end] >= 0x20 else { throw failure("no control character in a string") }
+    position = end + 1
+    return bytes[start..<end]
+  }
+
+  /// Where a string's closing quote or a control character is, or the end.
+  private static func slowEnd(_ bytes: UnsafeBufferPointer<UInt8>, _ start: Int) -> Int {
+    var end = start
+    while end < bytes.count, bytes[end] != UInt8(ascii: "\""), bytes[end] >= 0x20 {
+      end += bytes[end] == UInt8(ascii: "\\") ? 2 : 1
+    }
+    return min(end, bytes.count)
   }
 
   private func unescape(_ raw: ArraySlice<UInt8>) throws(JSONError) -> String {

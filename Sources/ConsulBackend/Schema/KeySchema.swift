@@ -64,9 +64,10 @@ struct KeySchema: Hashable, Sendable {
 
   /// The key that a name stands for; nil for a name that is not of this schema.
   func key(_ name: String) -> StoreKey? {
-    guard name.hasPrefix(base) else { return nil }
-    let parts = name.dropFirst(base.count).split(
-      separator: "/", omittingEmptySubsequences: false)
+    guard name.utf8.starts(with: base.utf8) else { return nil }
+    let parts = name.utf8.dropFirst(base.utf8.count)
+      .split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+      .map { Substring($0) }
     switch (parts.first, parts.count) {
     case ("config", 1): return .definition
     case ("addresses", 2): return IPAddress(fixedWidthHex: parts[1]).map(StoreKey.lease)

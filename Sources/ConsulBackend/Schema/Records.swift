@@ -15,6 +15,7 @@ enum RecordCodec {
 
   /// The value of a key's bytes; ``StoreValue/damaged(_:)`` if they are not one.
   static func decode(_ bytes: [UInt8], for key: StoreKey) -> StoreValue {
+    if case .lease = key, let lease = Lease(plain: bytes) { return .lease(lease) }
     do {
       return try value(try JSONValue(parsing: bytes), for: key)
     } catch let error as JSONSyntaxError {

@@ -6,12 +6,14 @@ public import IPAM
 //   names   …/addresses/0a010002  …0a010003  …  0a01ff01     100,000
 //   pages   …/addresses/0a0100  …/addresses/0a0101  …         at most 4,096 names each
 //
-// Memory holds the names and two pages. What is there all the time is visited; what comes or goes
+// Memory holds the names and three pages. What is there all the time is visited; what comes or goes
 // meanwhile may be.
 
 extension ConsulStore {
-  /// Names in one page: two pages of leases are 4 MB.
+  /// Names in one page: a page of leases is 2 MB.
   package static let pageSize = 4_096
+  /// Pages on their way while one is looked at: one that Consul reads, one that is decoded.
+  private static let pagesAhead = 2
 
   /// Visits the entries of a kind in bounded memory: leases by address, IPv4 first; the chunks of one
   /// level of a pool in order.
@@ -30,36 +32,43 @@ extension ConsulStore {
         self.schema.prefix(of: kind), consistency: .consistent, deadline: self.instant(deadline))
     }
     let pages = Self.pages(of: names, size: Self.pageSize)
-    guard let first = pages.first else { return }
-    var ahead = fetch(first, deadline)
-    for (index, page) in pages.enumerated() {
-      let current = ahead
-      if index + 1 < pages.count { ahead = fetch(pages[index + 1], deadline) }
-      let entries: [KVEntry]
+    var ahead = pages.prefix(Self.pagesAhead).map { fetch($0, deadline) }[...]
+    for index in pages.indices {
+      guard let current = ahead.popFirst() else { return }
+      let entries: [PageEntry]
       do {
         entries = try await current.value.get()
       } catch {
-        ahead.cancel()
+        for task in ahead { task.cancel() }
         throw error
       }
-      for entry in entries where entry.key.utf8.count == page.length {
-        guard let key = schema.key(entry.key) else { continue }
-        try visit(
-          key, decode(entry.value, Revision(entry.modifyIndex), for: key), entry.value.count)
+      if index + Self.pagesAhead < pages.count {
+        ahead.append(fetch(pages[index + Self.pagesAhead], deadline))
       }
+      for entry in entries { try visit(entry.key, entry.entry, entry.bytes) }
     }
   }
 
-  /// A page on its way while the one before is looked at.
+  private typealias PageEntry = (key: StoreKey, entry: StoreEntry, bytes: Int)
+
+  /// A page on its way, and decoded, while those before it are looked at.
   private func fetch(
     _ page: Page, _ deadline: Deadline
-  ) -> Task<Result<[KVEntry], StoreError>, Never> {
-    Task {
+  ) -> Task<Result<[PageEntry], StoreError>, Never> {
+    Task { @concurrent in
       do throws(StoreError) {
+        let entries = try await self.retrying(deadline) { () async throws(ConsulError) in
+          try await self.client.list(
+            page.beginning, consistency: .consistent, deadline: self.instant(deadline))
+        }
         return .success(
-          try await self.retrying(deadline) { () async throws(ConsulError) in
-            try await self.client.list(
-              page.beginning, consistency: .consistent, deadline: self.instant(deadline))
+          entries.compactMap { entry in
+            guard entry.key.utf8.count == page.length, let key = schema.key(entry.key) else {
+              return nil
+            }
+            return (
+              key, decode(entry.value, Revision(entry.modifyIndex), for: key), entry.value.count
+            )
           })
       } catch {
         return .failure(error)
