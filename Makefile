@@ -12,7 +12,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build install uninstall test demo lint format bench bench-check bench-update bench-compare \
   bench-contention bench-list bench-plugin simulate fuzz sanitize mutants docs man deb deb-check dist \
-  dist-check clean
+  dist-check image-check clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -102,6 +102,9 @@ dist: ## The release in .build/dist: tarballs, package, SHA256SUMS
 
 dist-check: ## Make the release twice and expect equal bytes
 	@scripts/dist-check
+
+image-check: ## Build the container image on a base made here, and use it (root; apt's mirror)
+	@scripts/image-check
 
 clean: ## Remove what was built
 	rm -rf .build Benchmarks/.build
