@@ -132,6 +132,41 @@ import Testing
     try await bench.succeeds("check", "copy")
   }
 
+  /// What a directory's commands print where it is not what they print of Consul.
+  @Test func aDirectory() async throws {
+    let bench = try await Bench()
+    let folder = bench.folder.path + "/networks"
+    let disk = #""backend": "disk", "dataDir": "\#(folder)", "subnet": "10.1.0.0/24""#
+    for container in ["gone", "live"] {
+      #expect(try await bench.plugin("ADD", "net", container, disk).exitStatus == 0)
+    }
+    let there = ["net", "--data-dir", folder]
+    let metrics = try await bench.succeeds(["metrics"] + there + ["--subnet", "10.1.0.0/24"])
+    try bench.expectGolden("metrics-disk.prom", metrics.withoutMoment)
+    let export = try await bench.succeeds(["export"] + there)
+    // In the order of the directory, which is nobody's.
+    let lines = export.withoutChance.split(separator: "\n").sorted().map { $0 + "\n" }.joined()
+    try bench.expectGolden("export-disk.lines", lines)
+    let file = bench.folder.path + "/export"
+    try writeFile(file, export)
+    let into = ["import", file, "--data-dir", bench.folder.path + "/other"]
+    try await bench.golden("import-disk", into + ["--dry-run"])
+
+    let list = bench.folder.path + "/live"
+    let state = ["--state-dir", bench.folder.path]
+    let words = ["reclaim"] + there + ["--live", list, "--grace", "1"] + state
+    try await Task.sleep(for: .seconds(1.1))  // a list as old as what it names says nothing of it
+    try writeFile(list, "live\n")
+    try await bench.golden("reclaim-disk-first", words + ["--dry-run"])
+    try await bench.succeeds(words)
+    try await Task.sleep(for: .seconds(2.1))
+    try writeFile(list, "live\n")
+    try await bench.golden("reclaim-disk-second", words + ["--dry-run"])
+    let released = try await bench.succeeds(words + ["--output", "json"])
+    try bench.expectGolden("reclaim-disk.json", released)
+    try await bench.golden("reclaim-disk-nothing", words)
+  }
+
   @Test func metricsAndGrowth() async throws {
     let bench = try await Bench()
     try await bench.succeeds(
@@ -140,11 +175,7 @@ import Testing
       #expect(try await bench.plugin("ADD", "net", "c\(number)").exitStatus == 0)
     }
     let metrics = try await bench.succeeds("metrics")
-    try bench.expectGolden(
-      "metrics.prom",
-      metrics.replacing(/timestamp_seconds(.*) [0-9]+\n/) { match in
-        "timestamp_seconds\(match.1) SECONDS\n"
-      })
+    try bench.expectGolden("metrics.prom", metrics.withoutMoment)
     let state = bench.folder.path + "/reading"
     try writeFile(
       state, #"{"network": "net", "time": 1000000000, "pools": {"10.1.0.0/24": "3", "::/0": "3"}}"#)
@@ -160,6 +191,11 @@ import Testing
 }
 
 extension String {
+  /// Metrics without the time of the reading.
+  fileprivate var withoutMoment: String {
+    replacing(/timestamp_seconds(.*) [0-9]+\n/) { "timestamp_seconds\($0.1) SECONDS\n" }
+  }
+
   /// An export without its numbers and times.
   fileprivate var withoutChance: String {
     replacing(/"(id|incarnation|nonce|instance|bootID)":"[0-9a-f-]+"/) { "\"\($0.1)\":\"…\"" }
