@@ -1,5 +1,5 @@
 public import AddressSpace
-public import BitmapAllocator
+import BitmapAllocator
 
 // One address, and why it is or is not to be had: what its lease says, else its bit, else the rules of
 // the definition, in the order in which an ADD would meet them.
