@@ -40,9 +40,6 @@ struct CheckCommand: AsyncParsableCommand {
 
   func validate() throws {
     guard !restored || repair else { throw ValidationError("--restored needs --repair") }
-    guard place.dataDir != nil || source.isEmpty else {
-      throw ValidationError("the definition stands in Consul; options for it go with --data-dir")
-    }
     guard place.dataDir == nil || !restored else {
       throw ValidationError("--restored is for Consul: a directory keeps no incarnation")
     }
@@ -52,6 +49,7 @@ struct CheckCommand: AsyncParsableCommand {
     let consul = place.consul
     let deadline = consul.deadline
     if let dataDir = place.dataDir { return try await check(directory: dataDir, deadline) }
+    try source.mustBeEmpty()
     let store = ConsulStore(
       try consul.configuration(), prefix: consul.prefix, network: name, stateDirectory: stateDir,
       surroundings: ConsulOptions.surroundings)

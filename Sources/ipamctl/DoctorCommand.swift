@@ -87,7 +87,7 @@ struct DoctorCommand: AsyncParsableCommand {
         let entry = try await store.storedDefinition(deadline: deadline)
         for file in files {
           for configured in file.networks where configured.name == network {
-            report.compare(configured, with: entry, in: file.path)
+            report.compare(configured, with: entry, of: store, in: file.path)
           }
         }
       } catch {

@@ -111,7 +111,8 @@ extension NetworkCommand {
         try await store.read([.definition], consistency: .consistent, deadline: deadline)
       }
       guard stored[.definition] == .absent else {
-        throw Failure(.no, "network \(name) exists; change it with: ipamctl network update \(name)")
+        let command = "ipamctl network update \(name.shellWord)\(store.operatorWords)"
+        throw Failure(.no, "network \(name) exists; change it with: \(command)")
       }
       if !dryRun { try await write(wanted, .absent, store, deadline) }
       format.confirm(wanted, dryRun ? "would be created" : "created")

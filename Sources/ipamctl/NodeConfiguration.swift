@@ -1,3 +1,4 @@
+import ConsulBackend
 import Glibc
 import IPAM
 import JSON
@@ -69,7 +70,8 @@ struct NodeConfiguration {
 extension DoctorReport {
   /// Whether a file and Consul say the same of a network.
   mutating func compare(
-    _ network: NodeConfiguration.Network, with entry: StoreEntry, in path: String
+    _ network: NodeConfiguration.Network, with entry: StoreEntry, of store: ConsulStore,
+    in path: String
   ) {
     let check = "network \(network.name)"
     switch entry.value {
@@ -87,7 +89,8 @@ extension DoctorReport {
         let there = definition.rangeSets.text
         return fail(
           check, "\(path) says \(configured.text), and Consul \(there), which rules",
-          "change the file, or the network for all nodes: ipamctl network update \(network.name)")
+          "change the file, or the network for all nodes: ipamctl network update "
+            + network.name.shellWord + store.operatorWords)
       }
       pass(check, "\(path) and Consul say the same")
     case .damaged(let text):

@@ -26,9 +26,9 @@ final class HTTPConnection: ChannelInboundHandler {
   private var onReady: ((HTTPFailure?) -> Void)?
   private var handshakeTimer: Scheduled<Void>?
   private var handshakeFailure: HTTPFailure?
-  /// An exchange was answered on it before, or it waited for its first: only then can it have been
-  /// closed while idle.
+  /// An exchange was answered on it before.
   private(set) var wasUsed = false
+  /// It waited for its first exchange. Only such a one, or a used one, can have been closed while idle.
   var wasKept = false
   // Of the exchange under way:
   private var head: HTTPResponseHead?

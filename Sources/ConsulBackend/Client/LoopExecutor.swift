@@ -2,8 +2,7 @@ internal import NIOCore
 internal import Synchronization
 
 // Tasks on the event loop's own thread: a caller that is resumed by a reply, plans and sends again
-// without another thread being woken. Each hand-over between threads costs a process more than planning
-// a commit does.
+// without another thread being woken. Decision 0012 has what that saves.
 
 /// Runs tasks on the thread of an event loop, between its own work.
 final class LoopExecutor: TaskExecutor {
