@@ -196,6 +196,7 @@ extension NetworkCommand {
     @OptionGroup var consul: ConsulOptions
     @Flag(help: "Also if addresses are held.") var force = false
     @Flag(help: "Only say what would be removed.") var dryRun = false
+    @OptionGroup var format: OutputOptions
 
     func run() async throws {
       let store = try consul.networks().store(name)
@@ -205,8 +206,7 @@ extension NetworkCommand {
       }
       switch outcome {
       case .removed(let keys):
-        Terminal.print(
-          "network \(name): \(keys) keys \(dryRun ? "would be removed" : "removed")")
+        format.confirmRemoval(of: keys, "keys", network: name, dryRun: dryRun)
       case .absent: throw Failure(.no, "there is no network \(name)")
       case .changed:
         throw Failure(
@@ -307,6 +307,19 @@ extension OutputOptions {
       let keys = old.map { definition.differences(from: $0) } ?? []
       let what = old == nil ? "" : ": " + (keys.isEmpty ? "nothing" : keys.joined(separator: ", "))
       Terminal.print("network \(definition.name) \(verb)\(what)")
+    }
+  }
+  /// What went, or would go, as a line or as JSON.
+  func confirmRemoval(of count: Int, _ what: String, network: String, dryRun: Bool) {
+    switch output {
+    case .json:
+      Terminal.print(
+        JSONValue.object([
+          .init("network", .string(network)), .init("removed", .number(count)),
+          .init("dryRun", .bool(dryRun)),
+        ]).indented)
+    case .table:
+      Terminal.print("network \(network): \(count) \(what) \(dryRun ? "would be " : "")removed")
     }
   }
 }

@@ -15,6 +15,7 @@ extension NetworkCommand {
     var olderThan: UInt64
     @Flag(help: "Only say how many would be removed.") var dryRun = false
     @OptionGroup var consul: ConsulOptions
+    @OptionGroup var format: OutputOptions
 
     func run() async throws {
       let store = try consul.networks().store(name)
@@ -25,8 +26,7 @@ extension NetworkCommand {
       let count = try await asking { () async throws(StoreError) in
         try await store.trimJournals(olderThan: time, dryRun: dryRun, deadline: deadline)
       }
-      Terminal.print(
-        "network \(name): \(count) entries of the journal \(dryRun ? "would be " : "")removed")
+      format.confirmRemoval(of: count, "entries of the journal", network: name, dryRun: dryRun)
     }
   }
 }

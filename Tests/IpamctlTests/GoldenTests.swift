@@ -31,8 +31,12 @@ import Testing
     let held = try await bench.ctl("network", "delete", "net")
     #expect(held.exitStatus == 1)
     try bench.expectGolden("network-delete-refused.table", held.errorOutput)
-    let dry = try await bench.succeeds("network", "delete", "net", "--force", "--dry-run")
-    try bench.expectGolden("network-delete.table", dry)
+    try await bench.golden("network-delete", ["network", "delete", "net", "--force", "--dry-run"])
+    try await bench.succeeds("network", "update", "net", "--journal", "8")
+    #expect(try await bench.plugin("ADD", "net", "c2").exitStatus == 0)
+    try await Task.sleep(for: .seconds(1.1))
+    let trim = ["network", "trim", "net", "--older-than", "0", "--dry-run"]
+    try await bench.golden("network-trim", trim)
   }
 
   @Test func findings() async throws {
