@@ -27,6 +27,19 @@ package func best(of laps: [Lap], rounds: Int) -> [Double] {
   return best
 }
 
+/// Likewise until what the best laps say `isGood`, each round after a pause that doubles up to 64 ms: two
+/// threads need both cores at once, and a neighbour may have one for seconds.
+package func best(
+  of laps: [Lap], rounds: Int, attempts: Int, until isGood: ([Double]) -> Bool
+) -> [Double] {
+  var times = best(of: laps, rounds: rounds)
+  for attempt in 1..<attempts where !isGood(times) {
+    usleep(1_000 << UInt32(min(attempt, 6)))
+    times = zip(times, best(of: laps, rounds: rounds)).map(min)
+  }
+  return times
+}
+
 /// The nanoseconds that `body` takes. What it returns is used, so that it has to be computed.
 @inline(never)
 package func nanoseconds(_ body: () -> UInt64) -> Double {

@@ -71,11 +71,13 @@ package struct PoolCell: Hashable, Sendable, CustomStringConvertible {
       require(pool.acquire(window), "taking the window")
       var generator = SplitMix(seed: 1)
       var left = free >> groupBits
+      let groups = UInt64(1) << UInt64(windowBits - groupBits)
+      let length = window.family.bitWidth - groupBits
       while left > 0 {
-        let group = generator.next(upperBound: UInt64(1) << UInt64(windowBits - groupBits))
-        let block = address(group << UInt64(groupBits))
-        let length = window.family.bitWidth - groupBits
-        guard let released = Prefix(address: block, length: length) else { continue }
+        let group = generator.next(upperBound: groups)
+        guard let block = window.first.advanced(by: Offset(group << UInt64(groupBits))),
+          let released = Prefix(address: block, length: length)
+        else { continue }
         if pool.contains(block), pool.release(released) { left -= 1 }
       }
     }

@@ -33,7 +33,7 @@ public final class ConcurrentAddressPool: @unchecked Sendable {
     var core: PoolCore
     /// Whether the part's bit in `open` is clear.
     var isClosed = false
-    /// Two threads' parts share no cache line.
+    /// Two threads' parts share no pair of cache lines.
     let padding: (UInt128, UInt128, UInt128, UInt128, UInt128, UInt128, UInt128, UInt128) =
       (0, 0, 0, 0, 0, 0, 0, 0)
 

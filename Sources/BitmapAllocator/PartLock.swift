@@ -6,8 +6,9 @@ internal import Synchronization
 
 struct PartLock: ~Copyable {
   private let mutex = Mutex<Void>(())
-  /// Two threads' locks share no cache line.
-  private let padding: (UInt128, UInt128, UInt128, UInt128) = (0, 0, 0, 0)
+  /// Two threads' locks share no cache line, and no pair of lines that is fetched together.
+  private let padding: (UInt128, UInt128, UInt128, UInt128, UInt128, UInt128, UInt128, UInt128) =
+    (0, 0, 0, 0, 0, 0, 0, 0)
 
   @inline(__always)
   borrowing func withLock<Result: Sendable>(_ body: () -> Result) -> Result {

@@ -42,7 +42,7 @@ struct PoolNode: Equatable {
     let usable = space.usableBits(in: node)
     let isCut = usable != [0...(1 << k) - 1]
     let slots = FreeWords.slotCount(chunkBits: k) + (isCut ? FreeWords.wordCount(chunkBits: k) : 0)
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: 64 + slots * 8, alignment: 64)
+    let raw = Self.allocate(slots: slots)
     precondition(MemoryLayout<Header>.size <= 64)
     let shift = geometry.coveredBits(node.level) + geometry.unitShift
     let below = node.index.offset.wide.shiftedLeft(shift)
@@ -61,11 +61,18 @@ struct PoolNode: Equatable {
     }
   }
 
+  /// Header and slots, filled up to whole pairs of cache lines: processors fetch them in pairs, and
+  /// two threads' nodes share none.
+  private static func byteCount(slots: Int) -> Int { (64 + slots * 8 + 127) & ~127 }
+
+  private static func allocate(slots: Int) -> UnsafeMutableRawPointer {
+    .allocate(byteCount: byteCount(slots: slots), alignment: 128)
+  }
+
   /// A copy without its parent, which another table has yet to find.
   init(copying other: PoolNode) {
-    let size = 64 + other.slotCount * 8
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
-    raw.copyMemory(from: other.header, byteCount: size)
+    let raw = Self.allocate(slots: other.slotCount)
+    raw.copyMemory(from: other.header, byteCount: 64 + other.slotCount * 8)
     header = raw.assumingMemoryBound(to: Header.self)
     header.pointee.parent = nil
     header.pointee.leaves = nil
@@ -87,7 +94,7 @@ struct PoolNode: Equatable {
   var allocatedBytes: Int {
     let leaves = header.pointee.leaves == nil ? 0 : 8 << chunkBits
     let bucket = (FreeWords.slotCount(chunkBits: chunkBits) + 4) * 8
-    return 64 + slotCount * 8 + leaves + cooling.buckets.count * bucket
+    return Self.byteCount(slots: slotCount) + leaves + cooling.buckets.count * bucket
   }
 
   @inline(__always)
