@@ -52,7 +52,8 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
     .target(name: "CTestSupport", path: "Tests/_CTestSupport"),
-    .target(name: "TestSupport", dependencies: ["CTestSupport"], path: "Tests/_TestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["CTestSupport", "JSON"], path: "Tests/_TestSupport"),
     .testTarget(name: "AddressSpaceTests", dependencies: ["AddressSpace", "TestSupport"]),
     .testTarget(
       name: "BitmapAllocatorTests",

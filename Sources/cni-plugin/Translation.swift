@@ -242,7 +242,8 @@ extension CNIError {
     case .macTaken: (.taken, "request another MAC address or none")
     case .notHeld(_, nil): (.checkFailed, "nothing is reserved for it; ADD it again")
     case .notHeld: (.checkFailed, "it is reserved for nobody or another; ADD it again")
-    case .tooLarge: (.configuration, "use fewer range sets")
+    case .tooLarge:
+      (.configuration, "use fewer range sets, or an agent of Consul 1.14 or newer")
     case .deadlineExceeded: (.tryAgainLater, "try again, or raise ipam.timeout")
     case .outcomeUnknown: (.tryAgainLater, "repeat the ADD or DEL: it finds out what happened")
     case .storeWentBack: (.tryAgainLater, "mend it with: \(remedies.check)")

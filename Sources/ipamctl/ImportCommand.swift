@@ -74,7 +74,7 @@ struct ImportCommand: AsyncParsableCommand {
       switch await store.commit([operation], cursors: [:], deadline: deadline) {
       case .committed, .conflict: return
       case .refused(let error): throw Failure(error)
-      case .tooLarge: throw Failure(.failed, "the definition is too large")
+      case .tooLarge: throw definition.refusal(by: store)
       case .unavailable(let text), .unknown(let text): throw Failure(.unavailable, text)
       }
     }

@@ -250,7 +250,7 @@ private func write(
       "somebody else \(expected == .absent ? "created" : "changed") network \(definition.name) "
         + "just now; nothing was written")
   case .refused(let error): throw Failure(error)
-  case .tooLarge: throw Failure(.failed, "the definition is too large")
+  case .tooLarge: throw definition.refusal(by: store)
   case .unavailable(let text): throw Failure(.unavailable, text)
   case .unknown(let text):
     throw Failure(
@@ -266,6 +266,16 @@ extension NetworkDefinition {
       try self.init(document: document, name: name)
     } catch {
       throw Failure(.usage, "the definition of network \(name): \(error)")
+    }
+  }
+
+  /// Why a store that refused the definition's commit for its size did so.
+  func refusal(by store: ConsulStore) -> Failure {
+    do {
+      try checkOneCommit(limit: store.traits.operationLimit)
+      return Failure(.failed, "the definition of network \(name) is too large")
+    } catch {
+      return Failure(.failed, "the definition of network \(name): \(error)")
     }
   }
 

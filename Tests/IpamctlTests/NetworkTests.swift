@@ -36,6 +36,33 @@ import Testing
     #expect(try await bench.ctl("network", "show", "net").exitStatus == 1)
   }
 
+  /// More than 64 operations in a commit: 1.8.7 refuses, and nothing is written; newer ones take it.
+  @Test func whatAnOlderConsulDoesNotTake() async throws {
+    let bench = try await Bench()
+    func subnets(_ count: Int) -> [String] {
+      (0..<count).flatMap { ["--subnet", "10.\($0).0.0/24"] }
+    }
+    let text =
+      "the definition of network net: an attachment of 31 range sets may need 65 operations in one "
+      + "commit, and this Consul takes 64 (1.14 and newer take 128): use fewer range sets"
+    let refused = try await bench.ctl(["network", "create", "net"] + subnets(31))
+    #expect(refused.exitStatus == 4 && refused.errorOutput.contains(text), "\(refused)")
+    #expect(try bench.keys().isEmpty)
+    try await bench.succeeds(["network", "create", "net"] + subnets(30))
+    let grown = try await bench.ctl(["network", "update", "net"] + subnets(31))
+    #expect(grown.exitStatus == 4 && grown.errorOutput.contains(text), "\(grown)")
+    #expect(try await !bench.succeeds("network", "show", "net").contains("10.30.0.0"))
+
+    let newer = try NewerConsul()
+    for words in [["create", "net"] + subnets(31), ["update", "net"] + subnets(62)] {
+      let ended = try await Execution(
+        [program("ipamctl", "CNI_IPAM_CTL"), "network"] + words + ["--consul", newer.address]
+      ).run()
+      #expect(ended.exitStatus == 0, "\(ended)")
+    }
+    #expect(newer.transactionSizes == [65, 127])
+  }
+
   @Test func anUpdateStrandsNobody() async throws {
     let bench = try await Bench()
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")

@@ -38,7 +38,7 @@ extension NetworkDefinition {
       throw NetworkDefinitionError("name: \"\(self.name)\" is not \"\(name)\"")
     }
     try checkPoolsDisjoint()
-    if kind == .leased { try checkOneCommit() }
+    if kind == .leased { try checkOneCommit(limit: Self.commitLimits.upperBound) }
   }
 
   /// The definition as a document; what was left to defaults is written out.

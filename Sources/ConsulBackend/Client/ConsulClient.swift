@@ -6,6 +6,7 @@
 //
 // It has no retry policy and no memory but counters and the operation limit it ran into.
 
+internal import IPAM
 internal import Synchronization
 
 /// A connection pool to one Consul and the calls of its API that this project uses.
@@ -16,7 +17,7 @@ package final class ConsulClient: Sendable {
   package let configuration: ConsulConfiguration
   let limits: ConsulLimits
   let transport: HTTPTransport
-  private let knownOperationLimit = Atomic<Int>(128)
+  private let knownOperationLimit = Atomic<Int>(NetworkDefinition.commitLimits.upperBound)
 
   package init(_ configuration: ConsulConfiguration, limits: ConsulLimits = ConsulLimits()) {
     self.configuration = configuration

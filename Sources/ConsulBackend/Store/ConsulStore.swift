@@ -103,7 +103,9 @@ public final class ConsulStore: AllocationStore {
       return .refused(error)
     }
     expect(made, operations, transaction)
-    let outcome = await client.transaction(transaction, deadline: instant(deadline))
+    let rehearsal = rehearsal(of: operations)
+    let outcome = await client.transaction(
+      rehearsal + transaction, deadline: instant(deadline))
     settle(made, operations, outcome)
     if let note { settle(note, outcome) }
     switch outcome {
@@ -113,10 +115,12 @@ public final class ConsulStore: AllocationStore {
       remember(operations, transaction, cursors, revision)
       return .committed(revision)
     case .conflict(let failed):
-      forget(failed.map { operations[$0.operation].key })
-      return .conflict(failed.map(\.operation))
+      let failed = Set(failed.map { max(0, $0.operation - rehearsal.count) }).sorted()
+      forget(failed.map { operations[$0].key })
+      return .conflict(failed)
     case .refused(let refusal):
-      if case .tooManyOperations = refusal.reason, operations.count > client.operationLimit {
+      let count = rehearsal.count + operations.count
+      if case .tooManyOperations = refusal.reason, count > client.operationLimit {
         return .tooLarge
       }
       return .refused(StoreError(.refused, refusal.description))
@@ -126,6 +130,21 @@ public final class ConsulStore: AllocationStore {
         ? .refused(StoreError(.unavailable, fault.description))
         : .unavailable(fault.description)
     }
+  }
+
+  /// What goes before a definition to make its transaction as large as any of its attachments can
+  /// need: a server that would refuse those refuses the network. It asks nothing new, only for
+  /// the revision that the definition itself is written at.
+  private func rehearsal(of operations: [StoreOperation]) -> [TransactionOperation] {
+    guard operations.count == 1,
+      case .put(.definition, .definition(let definition), let revision) = operations[0],
+      definition.kind == .leased, let name = schema.name(.definition),
+      let size = try? definition.largestCommit(), size > NetworkDefinition.commitLimits.lowerBound
+    else { return [] }
+    let check: TransactionOperation =
+      revision == .absent
+      ? .checkNotExists(key: name) : .checkIndex(key: name, index: revision.number)
+    return Array(repeating: check, count: size - 1)
   }
 
   private func translate(

@@ -137,8 +137,8 @@ extension AllocationError: CustomStringConvertible {
       let what = address.map { "address \($0)" } ?? "address"
       return "Failed to find \(what) added by container \(key.container)"
     case .tooLarge(let operations, let limit):
-      return "one attachment of this network needs \(operations) operations, a commit may have "
-        + "\(limit): use fewer range sets"
+      return "one attachment of this network needs \(operations) operations, and here a commit may "
+        + "have \(limit)"
     case .deadlineExceeded(let text), .outcomeUnknown(let text), .damaged(let text): return text
     case .storeWentBack(let network):
       return

@@ -246,7 +246,16 @@ public struct Repairer: Sendable {
     while true {
       switch await store.commit(operations, cursors: [:], deadline: deadline) {
       case .committed(let revision): return revision
-      case .conflict, .unknown, .tooLarge: return nil
+      case .conflict, .unknown: return nil
+      case .tooLarge:
+        if case .put(_, .definition(let definition), _)? = operations.first {
+          do {
+            try definition.checkOneCommit(limit: store.traits.operationLimit)
+          } catch {
+            throw .invalidDefinition(error)
+          }
+        }
+        return nil
       case .refused(let error): throw .store(error)
       case .unavailable(let text):
         guard surroundings.remaining(until: deadline) > Self.pause else {

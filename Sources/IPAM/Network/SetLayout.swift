@@ -148,22 +148,35 @@ extension NetworkDefinition {
     }
   }
 
-  /// Operations that every Consul takes in one transaction; newer ones take 128.
-  static let commitLimit = 64
+  /// Operations that a Consul takes in one transaction: every one the lower bound, from 1.14 on the
+  /// upper. Which it is shows when a commit is tried.
+  package static let commitLimits = 64...128
 
-  /// Refuses a network whose attachments could need more operations than a commit may have: an ADD, or
-  /// a DEL, which takes back what the tree says of full chunks. Checked on the whole definition, so
-  /// that no attachment gets stuck later.
-  public func checkOneCommit() throws(NetworkDefinitionError) {
+  /// Operations of the largest commit that an attachment can need: an ADD, or a DEL, which takes back
+  /// what the tree says of full chunks.
+  ///
+  /// - Throws: ``NetworkDefinitionError`` if a set cannot be laid out.
+  package func largestCommit() throws(NetworkDefinitionError) -> Int {
     // The definition's check, attachment, hardware address and the note for the journal; for each set
     // the lease, its chunk and at most all chunks above it.
-    let operations = try layouts().reduce(journal > 0 ? 4 : 3) { count, layout in
+    try layouts().reduce(journal > 0 ? 4 : 3) { count, layout in
       count + 2 + (layout.pools.map(\.geometry.rootLevel).max() ?? 0)
     }
-    guard operations <= Self.commitLimit else {
-      throw NetworkDefinitionError(
-        "an attachment of \(rangeSets.count) range sets may need \(operations) operations in one "
-          + "commit, and Consul takes \(Self.commitLimit): use fewer range sets")
-    }
+  }
+
+  /// Refuses a network whose attachments could need more operations than a commit may have. Checked on
+  /// the whole definition, so that no attachment gets stuck later.
+  ///
+  /// - Parameter limit: What the store takes, as far as is known (``StoreTraits/operationLimit``).
+  public func checkOneCommit(limit: Int) throws(NetworkDefinitionError) {
+    let operations = try largestCommit()
+    guard operations > limit else { return }
+    let newer = Self.commitLimits.upperBound
+    throw NetworkDefinitionError(
+      "an attachment of \(rangeSets.count) range sets may need \(operations) operations in one "
+        + "commit, and "
+        + (limit < newer
+          ? "this Consul takes \(limit) (1.14 and newer take \(newer))" : "Consul takes \(limit)")
+        + ": use fewer range sets")
   }
 }

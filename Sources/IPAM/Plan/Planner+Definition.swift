@@ -20,7 +20,7 @@ extension Planner {
     else { return nil }
     do {
       try definition.checkPoolsDisjoint()
-      try definition.checkOneCommit()
+      try definition.checkOneCommit(limit: traits.operationLimit)
     } catch {
       failAcquisitions(.invalidDefinition(error))
       return nil

@@ -171,27 +171,11 @@ extension Proofs {
 
     /// A server that takes more gets more: no version is asked for, nothing is refused.
     @Test func aNewerServersLimitIsUsed() async throws {
-      let server = try ScriptedServer { connection in
-        while let request = connection.request() {
-          let keys = request.split(separator: "\"Key\":\"").dropFirst()
-            .map { $0.prefix { $0 != "\"" } }
-          if !request.hasPrefix("PUT") {
-            connection.reply(404, "", headers: "X-Consul-Index: 1\r\n")
-          } else if keys.count > 128 {
-            connection.reply(
-              413, "Transaction contains too many operations (\(keys.count) > 128)")
-          } else {
-            let results = keys.map { key in
-              #"{"KV":{"Key":"\#(key)","Value":null,"Flags":0,"CreateIndex":7,"ModifyIndex":7}}"#
-            }
-            connection.reply(200, #"{"Results":[\#(results.joined(separator: ","))]}"#)
-          }
-        }
-      }
+      let server = try NewerConsul()
       let process = try Process(server.address, try TestNetwork(["10.1.0.0/16"]))
       try await process.add("first")
       try await addAll(process, 200, named: "c")
-      let sizes = sizes(server.requests)
+      let sizes = server.transactionSizes
       #expect((65...128).contains(sizes.max() ?? 0), "\(sizes)")
       #expect(process.store.traits.operationLimit == 128)
       await process.client.shutdown()

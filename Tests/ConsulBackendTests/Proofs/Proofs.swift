@@ -83,7 +83,7 @@ final class Process: Sendable {
 /// A network of a test's own.
 struct TestNetwork: Sendable {
   let prefix: String
-  let definition: NetworkDefinition
+  var definition: NetworkDefinition
 
   init(
     _ subnets: [String] = ["10.1.0.0/24"], cooldown: UInt32 = 0,
