@@ -79,6 +79,7 @@ struct ConsulOptions: ParsableArguments {
     settings.namespace = namespace
     settings.partition = partition
     settings.timeout = .seconds(seconds)
+    settings.names = .options
     do {
       return try ConsulConfiguration(settings, environment: Terminal.environment)
     } catch {

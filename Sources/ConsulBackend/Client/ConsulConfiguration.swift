@@ -39,6 +39,9 @@ public struct ConsulSettings: Sendable {
   /// How fresh a read must be whose answer a commit will check: `default`, `consistent` or `stale`.
   public var consistency: String?
 
+  /// What errors call these settings.
+  public var names = ConsulSettingNames.keys
+
   /// All fields unset: everything comes from the environment and the defaults.
   public init() {}
 }

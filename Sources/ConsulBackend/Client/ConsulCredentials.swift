@@ -21,10 +21,10 @@ struct ConsulCredentials: Sendable {
   ) throws(ConsulConfigurationError) {
     let variable = settings.token == nil ? environment["CONSUL_HTTP_TOKEN_FILE"] : nil
     tokenFile =
-      settings.tokenFile.map { ($0, "token_file") }
+      settings.tokenFile.map { ($0, settings.names("token_file")) }
       ?? variable.map { ($0, "CONSUL_HTTP_TOKEN_FILE") }
     token =
-      settings.token.map { ($0, "token") }
+      settings.token.map { ($0, settings.names("token")) }
       ?? environment["CONSUL_HTTP_TOKEN"].map { (ConsulSecret($0), "CONSUL_HTTP_TOKEN") }
     basic = environment["CONSUL_HTTP_AUTH"].map { ConsulSecret($0.contains(":") ? $0 : $0 + ":") }
   }
@@ -78,12 +78,15 @@ struct ConsulTLSFiles: Sendable {
   let key: (path: String, setting: String)?
   let serverName: String?
   let verifies: Bool
+  let names: ConsulSettingNames
 
   init(
     _ settings: ConsulSettings, environment: [String: String]
   ) throws(ConsulConfigurationError) {
+    let names = settings.names
+    self.names = names
     func pick(_ path: String?, _ setting: String, _ name: String) -> (String, String)? {
-      path.map { ($0, setting) } ?? environment[name].map { ($0, name) }
+      path.map { ($0, names(setting)) } ?? environment[name].map { ($0, name) }
     }
     authorities =
       pick(settings.caFile, "ca_file", "CONSUL_CACERT")
@@ -94,8 +97,8 @@ struct ConsulTLSFiles: Sendable {
     verifies = try environment.flag("CONSUL_HTTP_SSL_VERIFY") ?? true
     guard (certificate == nil) == (key == nil) else {
       let (given, missing) =
-        certificate.map { ($0.setting, "key_file or CONSUL_CLIENT_KEY") }
-        ?? (key?.setting ?? "", "cert_file or CONSUL_CLIENT_CERT")
+        certificate.map { ($0.setting, names("key_file") + " or CONSUL_CLIENT_KEY") }
+        ?? (key?.setting ?? "", names("cert_file") + " or CONSUL_CLIENT_CERT")
       throw ConsulConfigurationError(setting: given, problem: "needs \(missing) beside it")
     }
   }

@@ -10,6 +10,9 @@ public struct ConsulEndpoint: Hashable, Sendable, CustomStringConvertible {
 
   let place: Place
   let usesTLS: Bool
+  /// What said so: a setting or a variable; nil if nothing did.
+  let origin: String?
+  let names: ConsulSettingNames
   /// What a reverse proxy wants before `/v1`: empty, or with a leading and no trailing slash.
   let pathPrefix: String
 
@@ -17,17 +20,18 @@ public struct ConsulEndpoint: Hashable, Sendable, CustomStringConvertible {
     _ settings: ConsulSettings, environment: [String: String]
   ) throws(ConsulConfigurationError) {
     let text: String
-    let origin: String
     let defaultPort: Int?
+    names = settings.names
     if let address = settings.address {
-      (text, origin, defaultPort) = (address, "consul_addr", 8500)
+      (text, origin, defaultPort) = (address, names("consul_addr"), 8500)
     } else if let address = environment["CONSUL_HTTP_ADDR"] {
       // As Consul's tools have it: an address without a port means that of the scheme.
       (text, origin, defaultPort) = (address, "CONSUL_HTTP_ADDR", nil)
     } else {
-      (text, origin, defaultPort) = ("127.0.0.1", "consul_addr", 8500)
+      (text, origin, defaultPort) = ("127.0.0.1", nil, 8500)
     }
-    let parts = try AddressParts(text, setting: origin)
+    let setting = origin ?? names("consul_addr")
+    let parts = try AddressParts(text, setting: setting)
     usesTLS = try Self.usesTLS(parts.scheme, settings, environment)
     switch parts.scheme {
     case "unix":
@@ -37,8 +41,9 @@ public struct ConsulEndpoint: Hashable, Sendable, CustomStringConvertible {
       let (host, port) = try parts.hostAndPort()
       let chosen = settings.port ?? port ?? defaultPort ?? (usesTLS ? 443 : 80)
       guard (1...65535).contains(chosen) else {
-        let setting = settings.port == nil ? origin : "consul_port"
-        throw ConsulConfigurationError(setting: setting, problem: "the port is not in 1...65535")
+        throw ConsulConfigurationError(
+          setting: settings.port == nil ? setting : names("consul_port"),
+          problem: "the port is not in 1...65535")
       }
       place = .tcp(host: host, port: chosen)
       pathPrefix = parts.path
@@ -74,6 +79,13 @@ public struct ConsulEndpoint: Hashable, Sendable, CustomStringConvertible {
     case .unix(let path): "unix://\(path)"
     case .tcp: "\(usesTLS ? "https" : "http")://\(authority)\(pathPrefix)"
     }
+  }
+
+  /// What to look at if nothing is there.
+  var whatToCheck: String {
+    let setting = names("consul_addr")
+    guard let origin else { return "say where it is: \(setting) or CONSUL_HTTP_ADDR" }
+    return names == .keys ? "check \(origin) and consul_port" : "check \(origin)"
   }
 
   /// The value of the Host header.

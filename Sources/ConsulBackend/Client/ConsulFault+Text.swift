@@ -10,14 +10,15 @@ extension ConsulFault {
     let text =
       switch failure.reason {
       case .connectionRefused:
-        "nothing listens at \(endpoint): is Consul's agent running there? "
-          + "Check consul_addr, consul_port or CONSUL_HTTP_ADDR"
+        "nothing listens at \(endpoint): is Consul's agent running there? Else "
+          + endpoint.whatToCheck
       case .hostUnknown:
-        "no such host: \(endpoint)\(detail); check consul_addr or CONSUL_HTTP_ADDR"
+        "no such host: \(endpoint)\(detail): \(endpoint.whatToCheck)"
       case .unreachable: "cannot connect to Consul at \(endpoint)\(detail)"
       case .tlsFailed:
-        "no TLS with \(endpoint)\(detail): check ca_file, cert_file, key_file, tls_server_name, "
-          + "and that the port speaks https"
+        "no TLS with \(endpoint)\(detail): check "
+          + ["ca_file", "cert_file", "key_file", "tls_server_name"]
+          .map { endpoint.names($0) }.joined(separator: ", ") + ", and that the port speaks https"
       case .closedBeforeRequest: "\(endpoint) closed the connection before a request was sent"
       case .closedWithoutReply:
         "\(endpoint) closed the connection without an answer\(detail): has the agent stopped, "

@@ -17,7 +17,7 @@ struct ReplySorting {
       return refused(
         .redirected(to: location),
         "\(endpoint) redirects to \(location), which is not followed: "
-          + "check consul_addr, or the key for // and ..")
+          + "check \(endpoint.origin ?? endpoint.names("consul_addr")), or the key for // and ..")
     case 400: return refused(.badRequest, "Consul at \(endpoint) calls the request wrong: \(text)")
     case 401, 403: return forbidden(text)
     case 413: return tooLarge(text)
@@ -37,7 +37,8 @@ struct ReplySorting {
   private func forbidden(_ text: String) -> ConsulError {
     if text.contains("ACL not found") {
       return refused(
-        .tokenUnknown, "Consul at \(endpoint) does not know the token (token, token_file): \(text)")
+        .tokenUnknown,
+        "Consul at \(endpoint) does not know the token (\(endpoint.names.ofToken)): \(text)")
     }
     return refused(
       .accessDenied,

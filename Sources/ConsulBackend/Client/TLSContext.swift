@@ -33,14 +33,15 @@ struct TLSContext: Sendable {
         .privateKey(try NIOSSLPrivateKey(file: path, format: .pem))
       }
     }
-    let setting = files.authorities?.setting ?? "ca_file"
+    let setting = files.authorities?.setting ?? files.names("ca_file")
     context = try Self.reading(setting, files.authorities?.path ?? "the system's") {
       try NIOSSLContext(configuration: configuration)
     }
     let isAddress = { (try? SocketAddress(ipAddress: $0, port: 0)) != nil }
     if let name = files.serverName, isAddress(name), name != host {
       throw ConsulConfigurationError(
-        setting: "tls_server_name", problem: "\(name) is an address; a host name is needed")
+        setting: files.names("tls_server_name"),
+        problem: "\(name) is an address; a host name is needed")
     }
     let name = files.serverName ?? host
     serverName = isAddress(name) ? nil : name
