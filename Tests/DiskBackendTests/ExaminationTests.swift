@@ -112,7 +112,25 @@ import Testing
     #expect(fixture.mode(name) == 0o600)
   }
 
-  @Test(arguments: ["10.1.0.02", "2001:DB8::2", "::ffff:10.1.0.2", "lock~", "last_reserved_ip.00"])
+  @Test(arguments: ["README", "10.1.0.2~", ".10.1.0.2.swp", "lock~", "last_reserved_ip.00"])
+  func whatIsInNobodysWay(_ name: String) async throws {
+    let fixture = try await directory()
+    try fixture.write(name, "c1\r\neth0")
+    #expect(mkdir("\(fixture.directory)/backup", 0o755) == 0)
+    let before = try fixture.content(name)
+    for repairing in [false, true] {
+      let found = try await Self.examine(fixture, repairing: repairing)
+      #expect(found.left.isEmpty && found.mended.isEmpty, "\(found)")
+      #expect(found.remarks.map(\.kind) == [.otherFile, .otherFile], "\(found)")
+      #expect(
+        Set(found.remarks.map(\.file)) == [
+          "\(fixture.directory)/\(name)", "\(fixture.directory)/backup",
+        ])
+    }
+    #expect(try fixture.content(name) == before)
+  }
+
+  @Test(arguments: ["10.1.0.02", "2001:DB8::2", "::ffff:10.1.0.2"])
   func aFileThatReservesNothing(_ name: String) async throws {
     let fixture = try await directory()
     try fixture.write(name, "c1\r\neth0")

@@ -8,8 +8,10 @@ public struct DirectoryFinding: Hashable, Sendable {
     case emptyFile
     /// Somebody has an address, and the file does not say who.
     case unreadableFile
-    /// A file that reserves nothing and is none of host-local's or ours.
+    /// A file that reserves nothing although it is called like an address, or that a plugin may hang at.
     case foreignFile
+    /// A file or folder that is none of host-local's or ours and in nobody's way: a remark.
+    case otherFile
     /// A temporary file of a process of ours that died.
     case leftover
     /// The lock file tells of a commit that its process did not live to end.

@@ -7,6 +7,13 @@ extension DiskStore {
     public var mended: [DirectoryFinding] = []
     /// What is wrong, or still is.
     public var left: [DirectoryFinding] = []
+    /// What is there beside and harms nobody.
+    public var remarks: [DirectoryFinding] = []
+
+    mutating func take(_ found: [DirectoryFinding]) {
+      remarks = found.filter { $0.kind == .otherFile }
+      left = found.filter { $0.kind != .otherFile }
+    }
   }
 
   /// Looks, under the lock that host-local takes too, at every file of the directory, at the index
@@ -30,14 +37,14 @@ extension DiskStore {
     }
     do throws(SystemError) {
       var examined = Examined()
-      examined.left = try look(directory, journal)
+      examined.take(try look(directory, journal))
       guard repairing, examined.left.contains(where: \.isMendable) else { return examined }
       for finding in examined.left {
         guard let mending = finding.mending else { continue }
         try mending.perform(in: directory)
         examined.mended.append(finding)
       }
-      examined.left = try look(directory, journal)
+      examined.take(try look(directory, journal))
       return examined
     } catch {
       throw error.asStoreError

@@ -48,12 +48,12 @@ struct Examination {
       let count = intent.links.count + intent.unlinks.count
       report(
         .unfinishedCommit, NetworkDirectory.lockName,
-        "a process died in a commit of \(count) files",
+        "a process died in a commit of \(count.counted("file"))",
         remedy: "undo what it did, as the next ADD or DEL does", .recover)
     } else {
       report(
         .unfinishedCommit, NetworkDirectory.lockName,
-        "\(size) bytes stand in the lock that are no commit of ours; host-local leaves it empty",
+        "\(size.counted("byte")) in the lock that are no commit of ours; host-local leaves it empty",
         remedy: "empty it, as the next ADD or DEL does", .recover)
     }
   }
@@ -69,8 +69,17 @@ struct Examination {
     } else if let set = NetworkDirectory.cursorSet(name) {
       judgeCursor(set, name, status)
     } else {
-      report(.foreignFile, name, meaning(ofForeign: name, status.kind), remedy: "nothing: not ours")
+      let kind = Self.isHarmless(name, status.kind) ? DirectoryFinding.Kind.otherFile : .foreignFile
+      report(kind, name, meaning(ofForeign: name, status.kind), remedy: "nothing: not ours")
     }
+  }
+
+  /// A note or a backup that somebody left here: nobody can take its name for an address's.
+  private static func isHarmless(_ name: String, _ kind: FileKind) -> Bool {
+    let isAddressLike =
+      name.utf8.contains { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") }
+      && name.utf8.allSatisfy { "0123456789abcdefABCDEF.:".utf8.contains($0) }
+    return kind != .other && !isAddressLike
   }
 
   private func meaning(ofForeign name: String, _ kind: FileKind) -> String {
@@ -183,7 +192,8 @@ struct Examination {
     }
     do throws(StateUnusable) {
       guard index.population == UInt64(files.count) else {
-        return "it counts \(index.population) addresses, and there are \(files.count) files"
+        return "it counts \(index.population.counted("address", "addresses")), "
+          + "the directory has \(files.count.counted("file"))"
       }
       for (address, file) in files {
         let key = CellKey(address)

@@ -16,7 +16,7 @@ extension Journal {
       guard !damaged.isEmpty else { return nil }
       return DirectoryFinding(
         .damagedJournal, path,
-        "\(damaged.count) lines are no events: what happened then is not known",
+        "not events: \(damaged.count.counted("line")); what happened then is not known",
         remedy: "blank them; all other events stay", .blank(path: path, damaged))
     }
   }
