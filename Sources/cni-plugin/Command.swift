@@ -146,7 +146,8 @@ struct Command {
     if let first = failures.first {
       let error = CNIError(first, backend.remedies)
       throw CNIError(
-        error.code, "\(failures.count) attachments could not be released: \(error.message)",
+        error.code,
+        "\(failures.count.counted("attachment")) could not be released: \(error.message)",
         details: error.details)
     }
   }

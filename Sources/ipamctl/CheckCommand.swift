@@ -30,8 +30,7 @@ struct CheckCommand: AsyncParsableCommand {
   var dryRun = false
   @Flag(help: "The store was restored to an older state: draw a new incarnation too.")
   var restored = false
-  @Option(help: "Where the plugin keeps its copies, index and journal on this node.")
-  var stateDir = DiskStore.defaultStateDirectory
+  @OptionGroup var journal: JournalOptions
   @OptionGroup var place: StoreOptions
   @OptionGroup var source: DefinitionOptions
   @OptionGroup var format: OutputOptions
@@ -51,7 +50,8 @@ struct CheckCommand: AsyncParsableCommand {
     if let dataDir = place.dataDir { return try await check(directory: dataDir, deadline) }
     try source.mustBeEmpty()
     let store = ConsulStore(
-      try consul.configuration(), prefix: consul.prefix, network: name, stateDirectory: stateDir,
+      try consul.configuration(), prefix: consul.prefix, network: name,
+      stateDirectory: journal.stateDir,
       surroundings: ConsulOptions.surroundings)
     try await check(store, deadline)
   }
@@ -59,20 +59,18 @@ struct CheckCommand: AsyncParsableCommand {
   private func check(directory: String, _ deadline: Deadline) async throws(Failure) {
     let store = DiskStore(
       directory: directory, network: name, definition: try source.definitionOfDirectory(name),
-      stateDirectory: stateDir)
-    let journal = Journal(stateDirectory: stateDir, network: name)
+      stateDirectory: journal.stateDir)
     let examined = try await asking { () async throws(StoreError) in
-      try await store.examine(journal: journal, repairing: mends, deadline: deadline)
+      try await store.examine(
+        journal: Journal(stateDirectory: journal.stateDir, network: name), repairing: mends,
+        deadline: deadline)
     }
     guard let examined else {
       throw Failure(.no, "network \(name): there is no directory \(directory)/\(name)")
     }
     try finish(
-      examined.left.map {
-        Row(
-          kind: $0.kind.rawValue, key: $0.file, explanation: $0.explanation, repair: $0.remedy,
-          isMendable: $0.isMendable)
-      }, mended: examined.mended.map { "\($0.file): \($0.remedy)" })
+      examined.left.map(Row.init), remarks: examined.remarks.map(Row.init),
+      mended: examined.mended.map { "\($0.file): \($0.remedy)" })
   }
 
   private func check(_ store: ConsulStore, _ deadline: Deadline) async throws(Failure) {
@@ -107,6 +105,7 @@ struct CheckCommand: AsyncParsableCommand {
           return store.nameInConsul(operation.key)
         }
         mended.append("\(keys.sorted().joined(separator: " ")): \(step.action)")
+        journal.write(step.events, name)
       }
     }
     try finish(report.left, mended: mended, store: store)
@@ -115,13 +114,8 @@ struct CheckCommand: AsyncParsableCommand {
   private func finish(
     _ left: [Diagnosis], mended: [String], store: ConsulStore, isWrong: Bool = false
   ) throws(Failure) {
-    let rows = left.map {
-      Row(
-        kind: $0.finding.kind.rawValue,
-        key: store.nameInConsul($0.finding.key) ?? "\($0.finding.key)",
-        explanation: $0.finding.explanation, repair: $0.remedy, isMendable: $0.isMendable)
-    }
-    try finish(rows, mended: mended, isWrong: isWrong)
+    try finish(
+      left.map { Row($0, of: store) }, remarks: [], mended: mended, isWrong: isWrong)
   }
 
   /// A finding as it is printed.
@@ -131,28 +125,42 @@ struct CheckCommand: AsyncParsableCommand {
     let explanation: String
     let repair: String
     let isMendable: Bool
+
+    init(_ diagnosis: Diagnosis, of store: ConsulStore) {
+      kind = diagnosis.finding.kind.rawValue
+      key = store.nameInConsul(diagnosis.finding.key) ?? "\(diagnosis.finding.key)"
+      explanation = diagnosis.finding.explanation
+      (repair, isMendable) = (diagnosis.remedy, diagnosis.isMendable)
+    }
+
+    init(_ finding: DirectoryFinding) {
+      (kind, key, explanation) = (finding.kind.rawValue, finding.file, finding.explanation)
+      (repair, isMendable) = (finding.remedy, finding.isMendable)
+    }
+
+    var document: JSONValue {
+      [
+        "kind": .string(kind), "key": .string(key), "explanation": .string(explanation),
+        "repair": .string(repair), "mendable": .bool(isMendable),
+      ]
+    }
   }
 
   private func finish(
-    _ left: [Row], mended: [String], isWrong: Bool = false
+    _ left: [Row], remarks: [Row], mended: [String], isWrong: Bool = false
   ) throws(Failure) {
     switch format.output {
     case .json:
-      let findings = left.map { row in
-        JSONValue.object([
-          .init("kind", .string(row.kind)), .init("key", .string(row.key)),
-          .init("explanation", .string(row.explanation)), .init("repair", .string(row.repair)),
-          .init("mendable", .bool(row.isMendable)),
-        ])
-      }
       Terminal.print(
         JSONValue.object([
           .init("network", .string(name)), .init("wentBack", .bool(isWrong)),
           .init("mended", .array(mended.map { .string($0) })),
-          .init("findings", .array(findings)),
+          .init("findings", .array(left.map(\.document))),
+          .init("remarks", .array(remarks.map(\.document))),
         ]).indented)
     case .table:
       for line in mended { Terminal.print("mended  \(line)") }
+      for remark in remarks { Terminal.print("remark  \(remark.key): \(remark.explanation)") }
       if !left.isEmpty {
         let rows = left.map { [$0.kind, $0.key, $0.explanation, $0.repair] }
         Terminal.print(Table(["FINDING", "KEY", "MEANING", "REPAIR"], rows).text)
@@ -160,7 +168,7 @@ struct CheckCommand: AsyncParsableCommand {
     }
     guard left.isEmpty, !isWrong else {
       throw Failure(
-        .no, "network \(name): \(left.count) findings\(mends ? " are left" : "")")
+        .no, "network \(name): \(left.count.counted("finding"))\(mends ? " left" : "")")
     }
     if format.output == .table { Terminal.print("network \(name): nothing is wrong") }
   }

@@ -43,7 +43,9 @@ struct DoctorCommand: AsyncParsableCommand {
         "boot ID", "/proc/sys/kernel/random/boot_id cannot be read", "mount /proc where this runs")
     }
     report.show(format.output)
-    guard report.failures == 0 else { throw Failure(.no, "\(report.failures) checks failed") }
+    guard report.failures == 0 else {
+      throw Failure(.no, "\(report.failures.counted("check")) failed")
+    }
   }
 
   private func examineConsul(

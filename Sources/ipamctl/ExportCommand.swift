@@ -45,7 +45,7 @@ struct ExportCommand: AsyncParsableCommand {
       for text in export.damaged.sorted() { Terminal.say(text) }
       throw Failure(
         .failed,
-        "\(export.damaged.count) records cannot be read, so the export is not whole: "
+        "\(export.damaged.count.counted("record")) cannot be read, so the export is not whole: "
           + "ipamctl check \(network) --repair")
     }
     try export.finish()

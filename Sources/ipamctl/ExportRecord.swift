@@ -53,9 +53,9 @@ struct ExportCounts: Equatable {
 
   /// For people.
   var text: String {
-    "\(attachments) attachments"
-      + (cooling > 0 ? ", \(cooling) cooling addresses" : "")
-      + (taken > 0 ? ", \(taken) runs of taken addresses" : "")
+    attachments.counted("attachment")
+      + (cooling > 0 ? ", " + cooling.counted("cooling address", "cooling addresses") : "")
+      + (taken > 0 ? ", " + taken.counted("run") + " of taken addresses" : "")
   }
 }
 

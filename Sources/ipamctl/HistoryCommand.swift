@@ -71,7 +71,9 @@ struct HistoryCommand: AsyncParsableCommand {
       for (entry, revision) in found {
         for event in entry.events { history.add(event, in: name, revision) }
       }
-      if damaged > 0 { Terminal.say("network \(name): \(damaged) entries cannot be read") }
+      if damaged > 0 {
+        Terminal.say("network \(name): \(damaged.counted("entry", "entries")) cannot be read")
+      }
     }
   }
 

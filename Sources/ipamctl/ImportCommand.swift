@@ -19,6 +19,7 @@ struct ImportCommand: AsyncParsableCommand {
     @Option(help: "The interface of attachments of which none is known.")
     var interface = "eth0"
     @Flag(help: "Only say what would be imported.") var dryRun = false
+    @OptionGroup var journal: JournalOptions
     @OptionGroup var consul: ConsulOptions
     @OptionGroup var format: OutputOptions
   }
@@ -50,6 +51,7 @@ struct ImportCommand: AsyncParsableCommand {
       let known = try await asking { () async throws(StoreError) in
         try await store.storedDefinition(deadline: deadline)
       }
+      var target: any AllocationStore = store
       if known == .absent {
         guard let settings = data.settings else {
           throw Failure(
@@ -58,17 +60,17 @@ struct ImportCommand: AsyncParsableCommand {
         }
         var made = try NetworkDefinition(ancestor: settings, name: name)
         made.incarnation = ConsulOptions.surroundings.random()
-        if !options.dryRun { try await create(made, store, deadline) }
+        if options.dryRun { target = MemoryStore() }
+        try await create(made, target, deadline)
         Terminal.say("network \(name) \(options.dryRun ? "would be" : "is") defined")
-        if options.dryRun { return report(data.records, made) }
       }
       var importer = Importer(options, node: node)
       for (key, record) in data.records { importer.add(ancestor: record, key: key) }
-      try await importer.run(into: store, name, deadline)
+      try await importer.run(into: target, name, deadline)
     }
 
     private func create(
-      _ definition: NetworkDefinition, _ store: ConsulStore, _ deadline: Deadline
+      _ definition: NetworkDefinition, _ store: any AllocationStore, _ deadline: Deadline
     ) async throws(Failure) {
       let operation = StoreOperation.put(.definition, .definition(definition), expected: .absent)
       switch await store.commit([operation], cursors: [:], deadline: deadline) {
@@ -79,11 +81,6 @@ struct ImportCommand: AsyncParsableCommand {
       }
     }
 
-    /// Without the definition nothing can be tried; what the records say is all there is to tell.
-    private func report(_ records: [(name: String, JSONValue)], _ definition: NetworkDefinition) {
-      Terminal.print(
-        "\(records.count) addresses would be imported into network \(definition.name)")
-    }
   }
 
   struct HostLocal: AsyncParsableCommand {

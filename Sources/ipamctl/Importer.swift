@@ -70,7 +70,9 @@ struct Importer {
       surroundings: ConsulOptions.surroundings)
     let attachments = found.values.sorted { $0.addresses[0] < $1.addresses[0] }
     let outcomes = try await deciding { () async throws(AllocationError) in
-      try await adoption.adopt(attachments, dryRun: options.dryRun, deadline: deadline)
+      try await adoption.adopt(attachments, dryRun: options.dryRun, deadline: deadline) {
+        options.journal.write($0, name)
+      }
     }
     var counts = (adopted: 0, present: 0)
     var refused = unreadable
@@ -85,7 +87,7 @@ struct Importer {
     }
     show(counts.adopted, counts.present, refused)
     guard refused.isEmpty else {
-      throw Failure(.no, "\(refused.count) records were not imported")
+      throw Failure(.no, "\(refused.count.counted("record")) not imported")
     }
   }
 
@@ -102,8 +104,8 @@ struct Importer {
         ]).indented)
     case .table:
       Terminal.print(
-        "\(adopted) addresses \(options.dryRun ? "would be imported" : "imported"), "
-          + "\(present) were here already")
+        "\(adopted.counted("address", "addresses")) \(options.dryRun ? "would be imported" : "imported"), "
+          + "\(present) here already")
       if !refused.isEmpty {
         Terminal.print(Table(["REFUSED", "REASON"], refused.map { [$0.what, $0.why] }).text)
       }

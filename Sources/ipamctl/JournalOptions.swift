@@ -12,16 +12,16 @@ struct JournalOptions: ParsableArguments {
   /// Whose journal in Consul a command is noted in.
   static let node = ""
 
-  /// Adds an event to the journal on this node's disk.
-  func write(_ event: JournalEvent, _ network: String) {
+  /// Adds events to the journal on this node's disk.
+  func write(_ events: [JournalEvent], _ network: String) {
     guard Terminal.exists(stateDir) else { return }
-    if !Journal(stateDirectory: stateDir, network: network).append([event]) {
+    if !Journal(stateDirectory: stateDir, network: network).append(events) {
       Terminal.say("the journal in \(stateDir) cannot be written: history will not show this there")
     }
   }
 
   func writeRelease(of held: Attachment, _ key: AttachmentKey, _ network: String) {
     let now = ConsulOptions.surroundings.now()
-    write(JournalEvent(released: held, of: key, at: now), network)
+    write([JournalEvent(released: held, of: key, at: now)], network)
   }
 }

@@ -57,7 +57,7 @@ extension LeaseCommand {
         try await allocator.acquire(wanted, deadline: deadline)
       }
       if !dryRun, !acquired.isRepeat {
-        journal.write(JournalEvent(acquired: acquired.attachment, by: key), network)
+        journal.write([JournalEvent(acquired: acquired.attachment, by: key)], network)
       }
       let verb = acquired.isRepeat ? "held already" : dryRun ? "would be acquired" : "acquired"
       format.show(key, acquired.attachment, verb)

@@ -113,7 +113,7 @@ extension LeaseCommand {
       for address in damaged {
         Terminal.say("the lease of \(address) cannot be read: ipamctl check \(network) --repair")
       }
-      if !damaged.isEmpty { throw Failure(.failed, "\(damaged.count) leases are damaged") }
+      if !damaged.isEmpty { throw Failure(.failed, damaged.count.counted("damaged lease")) }
     }
 
     private func filter() throws(Failure) -> LeaseFilter {

@@ -183,7 +183,7 @@ extension NetworkCommand {
       guard !lines.isEmpty, !force else { return }
       throw Failure(
         .no,
-        "\(lines.count) addresses in use would lie outside the ranges (--force changes it all the "
+        "\(lines.count.counted("address", "addresses")) in use would lie outside the ranges (--force changes it all the "
           + "same; they stay with their holders until these release them):\n"
           + lines.joined(separator: "\n"))
     }
@@ -206,7 +206,7 @@ extension NetworkCommand {
       }
       switch outcome {
       case .removed(let keys):
-        format.confirmRemoval(of: keys, "keys", network: name, dryRun: dryRun)
+        format.confirmRemoval(of: keys, keys.counted("key"), network: name, dryRun: dryRun)
       case .absent: throw Failure(.no, "there is no network \(name)")
       case .changed:
         throw Failure(
@@ -214,7 +214,7 @@ extension NetworkCommand {
       case .madeAgain(let removed):
         throw Failure(
           .no,
-          "\(removed) keys of network \(name) removed, but a node made it anew meanwhile: "
+          "\(removed.counted("key")) of network \(name) removed, but a node made it anew meanwhile: "
             + "take it out of the nodes' configurations first")
       case .inUse(let held):
         let lines = held.map { key, entry in "  \(describe(key, entry))" }.sorted()
@@ -302,7 +302,7 @@ extension NetworkDefinition {
     rows.append(["search order", searchOrder.rawValue])
     if let chunkBits { rows.append(["chunk bits", String(chunkBits)]) }
     if let unitPrefixLength { rows.append(["delegates", "/\(unitPrefixLength)"]) }
-    if journal > 0 { rows.append(["journal", "\(journal) commits of each node"]) }
+    if journal > 0 { rows.append(["journal", "\(journal.counted("commit")) of each node"]) }
     rows.append(["incarnation", Offset(incarnation).hex(digits: 16)])
     return Table(["NETWORK", name], rows).text
   }
@@ -320,7 +320,7 @@ extension OutputOptions {
     }
   }
   /// What went, or would go, as a line or as JSON.
-  func confirmRemoval(of count: Int, _ what: String, network: String, dryRun: Bool) {
+  func confirmRemoval(of count: Int, _ counted: String, network: String, dryRun: Bool) {
     switch output {
     case .json:
       Terminal.print(
@@ -329,7 +329,7 @@ extension OutputOptions {
           .init("dryRun", .bool(dryRun)),
         ]).indented)
     case .table:
-      Terminal.print("network \(network): \(count) \(what) \(dryRun ? "would be " : "")removed")
+      Terminal.print("network \(network): \(counted) \(dryRun ? "would be " : "")removed")
     }
   }
 }

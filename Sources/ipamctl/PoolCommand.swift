@@ -57,13 +57,14 @@ extension PoolCommand {
       }
       if let state { try UseReading(reading.pools, at: reading.time).write(state, network) }
       if reading.foreignChunks > 0 {
-        Terminal.say("\(reading.foreignChunks) chunks belong to none of these pools")
+        Terminal.say("\(reading.foreignChunks.counted("chunk")) of none of these pools")
       }
       let damaged = reading.pools.reduce(0) { $0 + $1.damagedChunks }
       guard damaged == 0 else {
         throw Failure(
           .failed,
-          "\(damaged) chunks cannot be read and count as full: ipamctl check \(network) --repair")
+          "\(damaged.counted("chunk")) cannot be read, which counts as full: ipamctl check \(network) --repair"
+        )
       }
     }
   }

@@ -130,7 +130,7 @@ struct ReclaimCommand: AsyncParsableCommand {
     show(released, waiting, now)
     if let (orphan, error) = failures.first {
       throw Failure(
-        Failure(error).status, "\(failures.count) were not released; \(orphan.key): \(error)")
+        Failure(error).status, "\(failures.count) not released; \(orphan.key): \(error)")
     }
   }
 

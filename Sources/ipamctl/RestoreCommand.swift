@@ -21,6 +21,7 @@ extension ImportCommand {
     var network: String?
     @Option(help: "The node that the attachments of a directory's export are on.") var node = ""
     @Flag(help: "Only say what would be restored.") var dryRun = false
+    @OptionGroup var journal: JournalOptions
     @OptionGroup var place: StoreOptions
     @OptionGroup var format: OutputOptions
 
@@ -100,7 +101,9 @@ extension ImportCommand {
         into: store, networkName: name, node: Node(name: node),
         surroundings: ConsulOptions.surroundings)
       let outcomes = try await deciding { () async throws(AllocationError) in
-        try await adoption.adopt(export.attachments, dryRun: false, deadline: deadline)
+        try await adoption.adopt(export.attachments, dryRun: false, deadline: deadline) {
+          journal.write($0, name)
+        }
       }
       let refused = outcomes.compactMap { attachment, outcome -> String? in
         guard case .refused(let why) = outcome else { return nil }
@@ -108,7 +111,7 @@ extension ImportCommand {
       }
       guard refused.isEmpty else {
         for text in refused { Terminal.say(text) }
-        throw Failure(.no, "\(refused.count) attachments were not restored")
+        throw Failure(.no, "\(refused.count.counted("attachment")) not restored")
       }
     }
 
@@ -118,17 +121,20 @@ extension ImportCommand {
     ) async throws(Failure) {
       let present = try await refuseOthers(export, store, name, deadline)
       guard !dryRun else { return }
+      let now = ConsulOptions.surroundings.now()
+      let record = Attachment(holdings: [], node: Node(name: ""), nonce: 0, createdAt: now)
       var operations: [StoreOperation] = []
+      var events: [JournalEvent] = []
       for attachment in export.attachments {
         let key = AttachmentKey(
           node: "", container: attachment.key.container, interface: attachment.key.interface)
-        let record = Attachment(
-          holdings: [], node: Node(name: ""), nonce: 0,
-          createdAt: ConsulOptions.surroundings.now())
-        for address in attachment.addresses where !present.contains(address) {
-          operations.append(
-            .put(.lease(address), .lease(Lease(key, record)), expected: .absent))
+        let missing = attachment.addresses.filter { !present.contains($0) }
+        operations += missing.map {
+          .put(.lease($0), .lease(Lease(key, record)), expected: .absent)
         }
+        guard !missing.isEmpty else { continue }
+        events.append(
+          JournalEvent(time: now, kind: .acquire, addresses: missing, attachment: key))
       }
       let limit = store.traits.operationLimit
       for start in stride(from: 0, to: operations.count, by: limit) {
@@ -141,6 +147,7 @@ extension ImportCommand {
           throw Failure(.no, "somebody else writes to network \(name); run the import again")
         }
       }
+      journal.write(events, name)
     }
 
     /// Refuses a network that holds what is not of this export; the addresses that are there.
@@ -193,7 +200,7 @@ extension ImportCommand {
       }
       guard findings.isEmpty else {
         throw Failure(
-          .no, "\(findings.count) findings after the import: ipamctl check \(name)")
+          .no, "\(findings.count.counted("finding")) after the import: ipamctl check \(name)")
       }
     }
 

@@ -26,7 +26,9 @@ extension NetworkCommand {
       let count = try await asking { () async throws(StoreError) in
         try await store.trimJournals(olderThan: time, dryRun: dryRun, deadline: deadline)
       }
-      format.confirmRemoval(of: count, "entries of the journal", network: name, dryRun: dryRun)
+      format.confirmRemoval(
+        of: count, count.counted("entry", "entries") + " of the journal", network: name,
+        dryRun: dryRun)
     }
   }
 }

@@ -35,10 +35,8 @@ struct WatchCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let (store, known) = try await place.store(network, source)
-    guard let definition = known else { throw Failure(.no, "no network \(network)") }
     // The first reading says whether it can be done at all; later ones may fail for a while.
-    let first = try await WatchReading.take(store, definition, place.consul.deadline)
+    let first = try await read()
     show(first, since: nil)
     let (interval, count) = (interval * 1_000_000_000, count ?? .max)
     await untilSignal {
@@ -49,7 +47,7 @@ struct WatchCommand: AsyncParsableCommand {
         if Task.isCancelled { return }
         left -= 1
         do {
-          let now = try await WatchReading.take(store, definition, place.consul.deadline)
+          let now = try await read()
           show(now, since: last)
           last = now
         } catch {
@@ -57,6 +55,13 @@ struct WatchCommand: AsyncParsableCommand {
         }
       }
     }
+  }
+
+  /// A reading by the definition, the token and the certificates that there are now.
+  private func read() async throws(Failure) -> WatchReading {
+    let (store, known) = try await place.store(network, source)
+    guard let definition = known else { throw Failure(.no, "no network \(network)") }
+    return try await WatchReading.take(store, definition, place.consul.deadline)
   }
 
   private func show(_ reading: WatchReading, since last: WatchReading?) {

@@ -70,11 +70,52 @@ import Testing
     #expect(nowhere["Consul"] != nil && nowhere["leader"] == nil, "\(nowhere)")
   }
 
+  @Test func aConsulThatIsNotThere() async throws {
+    let bench = try await Bench()
+    let words = try await node(bench) + ["--consul", "127.0.0.1:1"]
+    for format in ["table", "json"] {
+      let ended = try await plainly(words + ["--output", format])
+      #expect(ended.exitStatus == 1, "\(ended)")
+      try bench.expectGolden("doctor-nowhere.\(format)", ended.output)
+    }
+  }
+
+  @Test func aConsulWithoutALeader() async throws {
+    let bench = try await Bench(try await ConsulServer.startLeaderless())
+    try await bench.golden("doctor-leaderless", try await node(bench), exitStatus: 1)
+  }
+
+  /// The answers of a real Consul, of another time.
+  @Test func aClockThatIsOff() async throws {
+    let bench = try await Bench()
+    let words = try await node(bench)
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    let leader = try leader(bench)
+    for (name, date) in [
+      ("ahead", "Sun, 06 Nov 1994 08:49:37 GMT"), ("behind", "Tue, 06 Nov 2190 08:49:37 GMT"),
+    ] {
+      let proxy = try FaultyProxy(bench.consul) { _ in .dated(date) }
+      for format in ["table", "json"] {
+        let ended = try await plainly(
+          words + ["--consul", proxy.address, "--consul-prefix", bench.prefix]
+            + ["--output", format])
+        #expect(ended.exitStatus == 1, "\(ended)")
+        let text = ended.output.replacing(/is [0-9]+ s\b/, with: "is SECONDS s")
+        try bench.expectGolden(
+          "doctor-clock-\(name).\(format)", text,
+          replacing: [proxy.address: "CONSUL", leader: "LEADER"])
+      }
+    }
+  }
+
   @Test func theTokenIsExamined() async throws {
     var options = ConsulServer.Options()
     options.acl = true
     let bench = try await Bench(try await ConsulServer.start(options))
-    let words = try await node(bench) + ["--output", "json"]
+    let plain = try await node(bench)
+    try await bench.golden(
+      "doctor-no-token", plain, exitStatus: 1, replacing: [try leader(bench): "LEADER"])
+    let words = plain + ["--output", "json"]
     func look(_ rules: String) async throws -> [String: String] {
       let token = bench.folder.path + "/token"
       try writeFile(token, try bench.consul.makeToken(rules: rules))

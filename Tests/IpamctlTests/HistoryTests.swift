@@ -109,6 +109,43 @@ import Testing
     #expect(try bench.keys() == [])
   }
 
+  /// What an import takes over and a repair takes away is history too, in Consul and on this machine.
+  @Test func importsAndRepairs() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds(
+      "network", "create", "net", "--subnet", "10.1.0.0/24", "--journal", "8")
+    #expect(try await bench.plugin("ADD", "net", "c1").exitStatus == 0)
+    let state = ["--state-dir", bench.stateDirectory()]
+    let directory = bench.folder.path + "/old"
+    try await ChildProcess.run(["mkdir", directory])
+    for number in 8...9 { try writeFile("\(directory)/10.1.0.\(number)", "c\(number)\r\neth0") }
+    try await bench.succeeds(
+      ["import", "host-local", directory, "--node", "n2", "--network", "net"] + state)
+    // A lease that an earlier attachment of c8 left behind.
+    let lease = try bench.consul.request("GET", bench.key("net/addresses/0a010008") + "?raw").body
+    let other = lease.replacing(/"nonce":"[0-9a-f]+"/, with: #""nonce":"00000000000000ff""#)
+    try #require(other != lease)
+    try bench.put(bench.key("net/addresses/0a010009"), other)
+    try bench.delete(bench.key("net/attachments/n2/c9/eth0"))
+    let repaired = try await bench.succeeds(["check", "net", "--repair"] + state)
+    #expect(repaired.contains("release 10.1.0.9, left over"), "\(repaired)")
+    for address in ["10.1.0.8", "10.1.0.9"] {
+      try await bench.golden("history-import-\(address)", ["history", address] + state)
+      let local = try await history(bench, address, "--output", "json")
+      #expect(try local.json.elements?.count == (address == "10.1.0.8" ? 1 : 2), "\(local)")
+    }
+    #expect(try bench.keys().count { $0.hasPrefix("net/journal/=/") } == 2)
+    // A directory keeps its journal here alone.
+    let export = bench.folder.path + "/export"
+    try writeFile(
+      export,
+      try await bench.succeeds("export", "old", "--data-dir", bench.folder.path))
+    let restore = ["import", export, "--network", "new", "--data-dir", bench.folder.path] + state
+    for _ in 1...2 { try await bench.succeeds(restore) }
+    let restored = try await history(bench, "10.1.0.8", "--network", "new", "--output", "json")
+    #expect(try restored.json.elements?.count == 1, "\(restored)")
+  }
+
   /// A node that has the definition at hand as it was notes its next ADD all the same, and after that
   /// definition is taken back no more.
   @Test func theDefinitionSwitchesIt() async throws {

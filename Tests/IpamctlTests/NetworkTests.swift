@@ -76,7 +76,7 @@ import Testing
     #expect(
       excluded.exitStatus == 1 && excluded.errorOutput.contains("\(held)  c1/eth0 on node n1"))
     let recut = try await bench.ctl("network", "update", "net", "--chunk-bits", "6", "--force")
-    #expect(recut.exitStatus == 1 && recut.errorOutput.contains("1 leases"), "\(recut)")
+    #expect(recut.exitStatus == 1 && recut.errorOutput.contains("1 lease "), "\(recut)")
     let delegated = try await bench.ctl(
       "network", "update", "net", "--unit-prefix-length", "28", "--force")
     #expect(delegated.exitStatus == 1, "\(delegated)")

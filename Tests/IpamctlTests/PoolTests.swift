@@ -49,6 +49,37 @@ import Testing
     #expect(damaged.exitStatus == 4 && damaged.output.contains("chunks damaged"), "\(damaged)")
   }
 
+  /// 60 addresses in the ten hours since the reading that a file keeps, and one is left. What the test
+  /// itself takes, up to a minute, is rounded away.
+  @Test(arguments: ["", "-disk"]) func growthAndTimeToExhaustion(_ place: String) async throws {
+    let bench = try await Bench()
+    let directory = bench.folder.path + "/networks/net"
+    try await ChildProcess.run(["mkdir", "-p", directory])
+    let subnet = ["--subnet", "10.1.0.0/26"]
+    var words = ["pool", "show", "net"]
+    if place.isEmpty {
+      try await bench.succeeds(["network", "create", "net"] + subnet)
+    } else {
+      words += ["--data-dir", bench.folder.path + "/networks"] + subnet
+    }
+    let state = bench.folder.path + "/state-of-pool"
+    try await bench.succeeds(words + ["--state", state])
+    let kept = String(decoding: try readFile(state), as: UTF8.self)
+    let time = try #require(kept.firstMatch(of: /"time": ([0-9]+)/).flatMap { Int($0.1) })
+    let earlier = kept.replacing("\(time)", with: "\(time - 36_000)")
+    for number in 2...61 { try writeFile("\(directory)/10.1.0.\(number)", "c\(number)\r\neth0") }
+    if place.isEmpty {
+      try await bench.succeeds("import", "host-local", directory, "--node", "n1")
+    }
+    // A run keeps its reading for the next.
+    for format in ["table", "json"] {
+      try writeFile(state, earlier)
+      let shown = try await bench.succeeds(words + ["--state", state, "--output", format])
+      try bench.expectGolden("pool-show-rate\(place).\(format)", shown)
+    }
+    #expect(try readFile(state) != Array(earlier.utf8))
+  }
+
   @Test func twoReadingsInOneRun() async throws {
     let bench = try await Bench()
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")

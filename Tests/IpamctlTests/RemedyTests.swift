@@ -98,7 +98,7 @@ import Testing
     let subnet = #""subnet": "10.1.0.0/24""#
     let refused = try await bench.plugin("ADD", "old", "new", subnet)
     let imported = try await type(command(in: refused))
-    #expect(imported.output.contains("1 addresses imported"), "\(refused) \(imported)")
+    #expect(imported.output.contains("1 address imported"), "\(refused) \(imported)")
     #expect(try await bench.plugin("ADD", "old", "new", subnet).exitStatus == 0)
   }
 }

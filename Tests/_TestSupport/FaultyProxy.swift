@@ -11,6 +11,8 @@ package final class FaultyProxy: Sendable {
     case pass
     /// Sent on, and the reply comes this many milliseconds late.
     case slow(milliseconds: Int)
+    /// Sent on, and the reply has this in its Date header.
+    case dated(String)
     /// Never sent on; the client's connection is closed.
     case cut
     /// Never sent on; the client's connection is reset.
@@ -112,6 +114,10 @@ extension ProxyCore {
       let reply = try? forward(text)
       blockThread(milliseconds: milliseconds)
       if let reply { connection.write(reply) }
+    case .dated(let date):
+      if let reply = try? forward(text) {
+        connection.write(reply.replacing(/\r\nDate: [^\r]*/, with: "\r\nDate: \(date)"))
+      }
     case .cut: break
     case .reset: connection.reset()
     case .dropReply: _ = try? forward(text)

@@ -78,11 +78,13 @@ public struct Adoption: Sendable {
   ///   - attachments: Each name once.
   ///   - dryRun: Only say what would happen.
   ///   - deadline: When to stop; what was taken over stays so.
+  ///   - progress: Called with what each commit made, for a journal.
   /// - Returns: An outcome for each, in order.
   /// - Throws: ``AllocationError`` if the network is not defined or the store fails.
   /// - Complexity: O(n) in the network's records and in the attachments.
   public func adopt(
-    _ attachments: [AdoptedAttachment], dryRun: Bool, deadline: Deadline
+    _ attachments: [AdoptedAttachment], dryRun: Bool, deadline: Deadline,
+    progress: ([JournalEvent]) -> Void = { _ in }
   ) async throws(AllocationError) -> [(AdoptedAttachment, Outcome)] {
     var outcomes: [AttachmentKey: Outcome] = [:]
     var left: [AdoptedAttachment] = []
@@ -100,7 +102,7 @@ public struct Adoption: Sendable {
       var lost: [AdoptedAttachment] = []
       var queue = left[...]
       while !queue.isEmpty {
-        plan.limit = repairer.store.traits.operationLimit
+        plan.limit = repairer.limit(plan.definition)
         var draft = RepairDraft(plan)
         var batch: [AdoptedAttachment] = []
         // After a lost race each goes alone: one that others work on does not hold up the rest.
@@ -124,10 +126,12 @@ public struct Adoption: Sendable {
           continue
         }
         let operations = draft.step("adopt").operations
-        if let revision = try await repairer.commit(operations, deadline) {
+        let events = Self.events(of: operations, batch)
+        if let revision = try await repairer.commit(operations, noting: events, plan, deadline) {
           plan.apply(operations, revision)
+          progress(events)
           for attachment in batch { outcomes[attachment.key] = .adopted }
-        } else if repairer.store.traits.operationLimit < plan.limit {
+        } else if repairer.limit(plan.definition) < plan.limit {
           // The server's limit has just been found out: the same in smaller commits.
           for attachment in batch { plan.unreserve(attachment) }
           queue = (batch + queue)[...]
@@ -167,6 +171,17 @@ public struct Adoption: Sendable {
       return .refused("\(attachment.key) is here with other addresses")
     }
     return nil
+  }
+
+  /// What a commit tells a journal, in the order of the batch.
+  private static func events(
+    of operations: [StoreOperation], _ batch: [AdoptedAttachment]
+  ) -> [JournalEvent] {
+    var made: [AttachmentKey: JournalEvent] = [:]
+    for case .put(.attachment(let key), .attachment(let attachment), _) in operations {
+      made[key] = JournalEvent(acquired: attachment, by: key)
+    }
+    return batch.compactMap { made[$0.key] }
   }
 
   private func add(

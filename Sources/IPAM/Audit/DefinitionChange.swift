@@ -70,7 +70,10 @@ public struct DefinitionChange: Sendable {
         return count + chunk.bitmap.takenCount - chunk.cooling.count
       }
       guard leases > 0 || bits > 0 else { return nil }
-      return .recut(subnet: pool.subnet, inUse: "\(leases) leases and \(bits) marked addresses")
+      return .recut(
+        subnet: pool.subnet,
+        inUse:
+          "\(leases.counted("lease")) and \(bits.counted("marked address", "marked addresses"))")
     }
   }
 

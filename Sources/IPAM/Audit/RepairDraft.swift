@@ -111,7 +111,27 @@ struct RepairDraft {
     let writes = operations.contains { if case .check = $0 { false } else { true } }
     guard writes else { return RepairStep(action: action, operations: []) }
     operations.append(.check(.definition, plan.definitionRevision))
-    return RepairStep(action: action, operations: operations)
+    return RepairStep(action: action, operations: operations, events: releases)
+  }
+
+  /// What holders lose: leases that go, and addresses that a record names no more.
+  private var releases: [JournalEvent] {
+    others.values.flatMap { operation -> [JournalEvent] in
+      switch (operation, plan.evidence[operation.key].value) {
+      case (.delete(.lease(let address), _), .lease(let lease)):
+        return [
+          JournalEvent(
+            time: plan.now, kind: .release, addresses: [address], attachment: lease.attachment,
+            workload: lease.workload, nonce: lease.nonce)
+        ]
+      case (.delete(.attachment(let name), _), .attachment(let old)):
+        return [JournalEvent(released: old, of: name, at: plan.now)]
+      case (.put(.attachment(let name), .attachment(let new), _), .attachment(var old)):
+        old.holdings.removeAll { held in new.holdings.contains { $0.address == held.address } }
+        return old.holdings.isEmpty ? [] : [JournalEvent(released: old, of: name, at: plan.now)]
+      default: return []
+      }
+    }.sorted { $0.line < $1.line }
   }
 }
 

@@ -31,7 +31,7 @@ extension RepairPlan {
     return draft.step(
       key.node.level > 0
         ? "begin it anew; it fills again as chunks below it are found full"
-        : "build it anew from \(count) leases")
+        : "build it anew from \(count.counted("lease"))")
   }
 
   /// The chunk belongs to another incarnation of this pool: an older definition, or a store that
@@ -57,7 +57,7 @@ extension RepairPlan {
     guard definition.kind == .leased, holders == 0 else {
       return .nothing(
         definition.kind == .leased
-          ? "\(holders) addresses of it are held: it goes once they are released"
+          ? "held of it: \(holders.counted("address", "addresses")); it goes once they are released"
           : "it has bits of a network without leases, which are never cleared")
     }
     var draft = RepairDraft(self)
@@ -129,7 +129,7 @@ extension RepairPlan {
       _ = chunk.acquire(bit: bit, now: now, cooldown: cooldown)
       chunk.bitmap.free(bit)
     }
-    actions.append("clear \(beyond.count) bits beyond the end")
+    actions.append("clear \(beyond.count.counted("bit")) beyond the end")
   }
 
   private func setLeased(
@@ -147,7 +147,7 @@ extension RepairPlan {
       draft.check(lease)
       count += 1
     }
-    if count > 0 { actions.append("set the bits of \(count) leased addresses") }
+    if count > 0 { actions.append("set \(count.counted("bit")) of leased addresses") }
   }
 
   private func clearUnleased(
@@ -165,7 +165,7 @@ extension RepairPlan {
       draft.check(lease)
       count += 1
     }
-    if count > 0 { actions.append("clear \(count) bits of addresses that nobody holds") }
+    if count > 0 { actions.append("clear \(count.counted("bit")) of addresses that nobody holds") }
   }
 
   private func clearFalseMarks(
@@ -189,6 +189,8 @@ extension RepairPlan {
       draft.check(.chunk(child))
       count += 1
     }
-    if count > 0 { actions.append("take back \(count) marks of chunks that are not full") }
+    if count > 0 {
+      actions.append("take back \(count.counted("mark")) of chunks that are not full")
+    }
   }
 }

@@ -67,7 +67,7 @@ extension RepairPlan {
           holdings: sorted(own.compactMap(holding)), node: newest.node, mac: newest.mac,
           workload: newest.workload, nonce: newest.nonce, createdAt: newest.createdAt)))
     for address in own { draft.check(.lease(address)) }
-    return draft.step("make the record of \(name) anew from \(own.count) leases")
+    return draft.step("make the record of \(name) anew from \(own.count.counted("lease"))")
   }
 
   /// The record is there: what it names gets its lease back, unless somebody else has one; what it

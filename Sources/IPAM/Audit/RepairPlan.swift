@@ -18,6 +18,8 @@ public struct RepairStep: Hashable, Sendable {
   public var action: String
   /// All or nothing; empty if nothing can be done without somebody's decision.
   public var operations: [StoreOperation]
+  /// Who holds an address no more once it is committed, for a journal.
+  public var events: [JournalEvent] = []
 
   /// Whether there is something to commit.
   public var isPossible: Bool { !operations.isEmpty }

@@ -146,7 +146,7 @@ public struct Repairer: Sendable {
     do {
       let evidence = try await Evidence(from: store, deadline: deadline)
       return RepairPlan(
-        evidence, definition, revision, layouts, limit: store.traits.operationLimit,
+        evidence, definition, revision, layouts, limit: limit(definition),
         now: surroundings.now(), random: surroundings.random)
     } catch {
       throw .store(error)
@@ -160,7 +160,7 @@ public struct Repairer: Sendable {
     let auditor = try auditor(definition)
     let (findings, evidence) = try await auditor.findingsWithEvidence(deadline)
     let plan = RepairPlan(
-      evidence, definition, revision, auditor.layouts, limit: store.traits.operationLimit,
+      evidence, definition, revision, auditor.layouts, limit: limit(definition),
       now: surroundings.now(), random: surroundings.random)
     var steps: [RepairSubject: RepairStep] = [:]
     var diagnoses: [Diagnosis] = []
@@ -186,7 +186,7 @@ public struct Repairer: Sendable {
     var tries: [RepairSubject: Int] = [:]
     var isCautious = false
     while !queue.isEmpty {
-      plan.limit = store.traits.operationLimit
+      plan.limit = limit(plan.definition)
       var batch: [(subject: RepairSubject, step: RepairStep)] = []
       var operations: [StoreKey: StoreOperation] = [:]
       while let subject = queue.first {
@@ -205,7 +205,8 @@ public struct Repairer: Sendable {
       }
       guard !batch.isEmpty else { return }
       let all = Array(operations.values)
-      if let revision = try await commit(all, deadline) {
+      let events = batch.flatMap(\.step.events)
+      if let revision = try await commit(all, noting: events, plan, deadline) {
         report.commits += 1
         plan.apply(all, revision)
         for (subject, step) in batch {

@@ -173,7 +173,7 @@ struct Trial {
       let existing = name.pool.existingBits(in: name.node)
       for bit in chunk.bitmap.takenBits {
         if bit >= existing {
-          report(.bitOutsidePool, key, "\(name): bit \(bit) is set, \(existing) bits exist")
+          report(.bitOutsidePool, key, "\(name): bit \(bit) is set, of \(existing.counted("bit"))")
         } else if name.node.level > 0 {
           judgeMark(bit, of: name, key)
         } else if definition?.kind != .bare, !chunk.cooling.contains(bit) {

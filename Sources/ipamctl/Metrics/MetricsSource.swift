@@ -2,10 +2,11 @@ import ConsulBackend
 import DiskBackend
 import IPAM
 
-/// Where readings come from, again and again over the same connections.
+/// Where readings come from. Each is by the token and the certificates that the files hold then, which
+/// others renew: so each opens a connection of its own.
 enum MetricsSource: Sendable {
   /// The networks of these names; of none: all below the prefix.
-  case consul(ConsulNetworks, names: [String], ConsulOptions)
+  case consul(names: [String], ConsulOptions)
   case directory(any AllocationStore, NetworkDefinition, name: String, ConsulOptions)
 
   init(
@@ -15,7 +16,8 @@ enum MetricsSource: Sendable {
       let definition = try source.definitionOfDirectory(name)
     else {
       try source.mustBeEmpty()
-      self = .consul(try consul.networks(), names: names, consul)
+      _ = try consul.configuration()
+      self = .consul(names: names, consul)
       return
     }
     self = .directory(
@@ -32,7 +34,8 @@ enum MetricsSource: Sendable {
     case .directory(let store, let definition, let name, let options):
       metrics.add(name, try await PoolReading.take(store, definition, options.deadline))
       return (metrics, [])
-    case .consul(let networks, var names, let options):
+    case .consul(var names, let options):
+      let networks = try options.networks()
       // One deadline for all.
       let deadline = options.deadline
       if names.isEmpty {
