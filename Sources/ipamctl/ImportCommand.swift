@@ -80,7 +80,6 @@ struct ImportCommand: AsyncParsableCommand {
       case .unavailable(let text), .unknown(let text): throw Failure(.unavailable, text)
       }
     }
-
   }
 
   struct HostLocal: AsyncParsableCommand {

@@ -270,7 +270,7 @@ extension NetworkDefinition {
   }
 
   /// Why a store that refused the definition's commit for its size did so.
-  func refusal(by store: ConsulStore) -> Failure {
+  func refusal(by store: any AllocationStore) -> Failure {
     do {
       try checkOneCommit(limit: store.traits.operationLimit)
       return Failure(.failed, "the definition of network \(name) is too large")
