@@ -12,7 +12,7 @@ extension PoolCore {
     while left > 0 {
       if cooldown != 0 { expire(current, now: now) }
       // From the cursor to the end, then from the start.
-      for start in [current.cursor, 0] where left > 0 {
+      for start in [current.cursor, 0] where left > 0 && current.words.freeCount > 0 {
         let taken = takeWords(left, from: start, emit)
         left -= taken
         heldCount += taken
