@@ -77,8 +77,8 @@ struct BulkDraft {
       hash.combine(space.geometry.subnet.description)
       guard let home = space.homeChunk(hash: hash.value) else { continue }
       if let needed = take(wanted, from: space, at: home, view, &proof) {
-        // What was found so far is committed first; it is not planned again after the read.
-        return record.units > 0 ? commit(view) : needed
+        // Half a commit is committed before more is read; what is less is planned again after the read.
+        return chunks.count * 2 > operationLimit ? commit(view) : needed
       }
     }
     if record.units > 0 { return commit(view) }
@@ -105,8 +105,10 @@ struct BulkDraft {
         search.supply(node, chunk)
       case .candidate(let node):
         let key = ChunkKey(pool: pool, node: node)
-        // The definition's check, the record, and a parent that may have to be written.
-        guard chunks.count + 3 < operationLimit else { return nil }
+        // The definition's check, the record, a parent that may have to be written, and reports.
+        let owed = search.marks.count { chunks[ChunkKey(pool: pool, node: $0.child)] == nil }
+        let reserve = 3 + (setsMarks ? min(owed, Self.reportsPerCommit) : 0)
+        guard chunks.count + reserve < operationLimit else { return nil }
         guard view[.chunk(key)] != nil else {
           return .read(ahead(of: node, wanted, in: space), .cached)
         }
@@ -171,14 +173,20 @@ struct BulkDraft {
     }
   }
 
-  /// Reports the chunks that this commit fills to their parents, as far as it has operations left.
+  /// Full chunks of earlier commits that one commit reports besides its own, each an operation more.
+  private static let reportsPerCommit = 8
+
+  /// Reports full chunks to their parents, as far as the commit has operations left: those that it
+  /// fills, and those that an earlier one filled and did not report.
   private mutating func apply(_ marks: [TreeMark], in pool: PoolGeometry, _ view: View) {
     for mark in marks {
       let childKey = ChunkKey(pool: pool, node: mark.child)
       let parentKey = ChunkKey(pool: pool, node: mark.parent)
-      guard var child = chunks[childKey], view[.chunk(parentKey)] != nil,
-        var parent = look(parentKey, view),
-        chunks[parentKey] != nil || chunks.count + 2 < operationLimit
+      let more = [childKey, parentKey].count { chunks[$0] == nil }
+      guard chunks.count + more + 2 <= operationLimit, view[.chunk(parentKey)] != nil,
+        var child = look(childKey, view), var parent = look(parentKey, view),
+        // Of a tree node only if the marks below it were all set: one may have been left out here.
+        child.isFull(existingBits: pool.existingBits(in: mark.child))
       else { continue }
       mark.set(child: &child, parent: &parent)
       chunks[childKey] = child

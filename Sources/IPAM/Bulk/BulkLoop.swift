@@ -99,7 +99,10 @@ struct BulkLoop {
         races += 1
         try await allocator.pause(max(races, 6), deadline, "only resting addresses are left")
       case .commit(let commit, let record):
+        let limit = draft.operationLimit
         if let taken = try await send(commit, record) { return taken }
+        // What was only too large is planned again at once, marks and all.
+        guard allocator.store.traits.operationLimit == limit else { continue }
         races += 1
         try await allocator.pause(races, deadline, "other writers kept winning")
       }

@@ -151,6 +151,8 @@ extension Planner {
       guard wish.avoided[parentKey] == nil, !busy.contains(.chunk(parentKey)),
         !busy.contains(.chunk(childKey)),
         var child = draft.chunk(childKey) ?? view[.chunk(childKey)]?.chunk,
+        // Of a tree node only if the marks below it were all set: one may have been left out here.
+        child.isFull(existingBits: pool.existingBits(in: mark.child)),
         let entry = view[.chunk(parentKey)]
       else { continue }
       var parent =
