@@ -44,6 +44,31 @@ import Testing
     #expect(fixture.store.entries[.attachment(fixture.key("c1"))] != nil)
   }
 
+  /// The runtime deletes a container and adds it anew while a collection is on its way.
+  @Test func aCollectionLeavesWhatWasMadeAnew() async throws {
+    let fixture = try Fixture([["10.1.0.0/24"]])
+    let seen = try await fixture.acquire("c1").attachment
+    try await fixture.acquire("c2")
+    let store = HookedStore(fixture.store) {
+      _ = try? await fixture.release("c1")
+      _ = try? await fixture.acquire("c1")
+    }
+    var surroundings = fixture.surroundings
+    surroundings.now = { 2_000_000 }
+    let collector = NetworkAllocator(
+      store: store, networkName: "net", definition: nil, node: Node(name: "n1"),
+      surroundings: surroundings)
+    let deadline = surroundings.deadline(inMilliseconds: 600_000)
+    let collected = try await collector.collect(inUse: { _ in false }, deadline: deadline)
+    #expect(collected.released == [fixture.key("c2")] && collected.failures.isEmpty)
+    guard case .attachment(let left)? = fixture.store.entries[.attachment(fixture.key("c1"))]?.value
+    else {
+      Issue.record("what was made anew is gone")
+      return
+    }
+    #expect(left.nonce != seen.nonce)
+  }
+
   @Test func whatCannotBeReadIsInUse() async throws {
     let fixture = try Fixture([["10.1.0.0/24"]])
     let deadline = fixture.surroundings.deadline(inMilliseconds: 600_000)
@@ -76,5 +101,24 @@ import Testing
     #expect(Orphan.merge([key: stamp(1)], after: gap, now: 700)[0].firstSeen == 700)
     // A clock that went back.
     #expect(Orphan.merge([key: stamp(1)], after: first, now: 50)[0].firstSeen == 50)
+  }
+}
+
+/// A store in which something happens as soon as a listing is over.
+private final class HookedStore: StoreWrapper {
+  let wrapped: any AllocationStore
+  private let hook: @Sendable () async -> Void
+
+  init(_ wrapped: any AllocationStore, _ hook: @escaping @Sendable () async -> Void) {
+    self.wrapped = wrapped
+    self.hook = hook
+  }
+
+  func list(
+    _ kind: StoreListing, deadline: Deadline,
+    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
+  ) async throws(StoreError) {
+    try await wrapped.list(kind, deadline: deadline, visit)
+    await hook()
   }
 }

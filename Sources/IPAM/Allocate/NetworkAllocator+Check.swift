@@ -78,28 +78,29 @@ extension NetworkAllocator {
     } catch {
       throw .store(error)
     }
-    let (released, failures) = await releaseAll(Array(unused.keys), deadline)
+    let (released, failures) = await releaseAll(unused, deadline)
     return Collected(
       released: released, held: unused, fromBeforeBoot: released.filter(earlier.contains),
       failures: failures)
   }
 
+  /// Releases what was seen, and not what was made anew under its name meanwhile.
   private func releaseAll(
-    _ names: [AttachmentKey], _ deadline: Deadline
+    _ seen: [AttachmentKey: Attachment], _ deadline: Deadline
   ) async -> (released: [AttachmentKey], failures: [AllocationError]) {
-    let (together, failed) = await releaseTogether(names, deadline)
+    let stamps = seen.mapValues { AttachmentStamp($0) }
+    let (together, failed) = await releaseTogether(stamps, deadline)
     guard failed.count > 1 else { return (together, failed.map(\.1)) }
     var released = together
     // Those that shared a commit share its failure; alone, each has only its own.
     var failures: [AllocationError] = []
     for (name, failure) in failed {
-      guard case .store(let error) = failure, error.kind == .io else {
+      guard case .store(let error) = failure, error.kind == .io, let stamp = stamps[name] else {
         failures.append(failure)
         continue
       }
       do throws(AllocationError) {
-        _ = try await release([name], deadline: deadline)
-        released.append(name)
+        if try await release(name, only: stamp, deadline: deadline) != nil { released.append(name) }
       } catch {
         failures.append(error)
       }
@@ -108,23 +109,27 @@ extension NetworkAllocator {
   }
 
   private func releaseTogether(
-    _ names: [AttachmentKey], _ deadline: Deadline
+    _ stamps: [AttachmentKey: AttachmentStamp], _ deadline: Deadline
   ) async -> (released: [AttachmentKey], failed: [(AttachmentKey, AllocationError)]) {
-    await withTaskGroup(of: (AttachmentKey, AllocationError?).self) { group in
-      for name in names {
+    await withTaskGroup(of: (AttachmentKey, Result<Bool, AllocationError>).self) { group in
+      for (name, stamp) in stamps {
         group.addTask {
           do throws(AllocationError) {
-            _ = try await self.release([name], deadline: deadline)
-            return (name, nil)
+            let held = try await self.release(name, only: stamp, deadline: deadline)
+            return (name, .success(held != nil))
           } catch {
-            return (name, error)
+            return (name, .failure(error))
           }
         }
       }
       var released: [AttachmentKey] = []
       var failed: [(AttachmentKey, AllocationError)] = []
-      for await (name, failure) in group {
-        if let failure { failed.append((name, failure)) } else { released.append(name) }
+      for await (name, result) in group {
+        switch result {
+        case .success(true): released.append(name)
+        case .success(false): continue
+        case .failure(let error): failed.append((name, error))
+        }
       }
       return (released, failed)
     }
