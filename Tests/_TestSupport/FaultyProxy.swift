@@ -35,6 +35,11 @@ package final class FaultyProxy: Sendable {
     package let number: Int
 
     package var isTransaction: Bool { text.hasPrefix("PUT /v1/txn") }
+    /// Of a transaction.
+    package var operations: Int {
+      isTransaction
+        ? text.split(separator: "\"Verb\"", omittingEmptySubsequences: false).count - 1 : 0
+    }
     /// A transaction that makes attachments.
     package var makesAttachments: Bool { isTransaction && text.contains("/attachments/") }
   }

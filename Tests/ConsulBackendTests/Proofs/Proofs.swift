@@ -16,6 +16,7 @@ final class Process: Sendable {
   let store: ConsulStore
   let allocator: NetworkAllocator
   let node: String
+  let definition: NetworkDefinition
 
   var client: ConsulClient { store.client }
 
@@ -40,6 +41,7 @@ final class Process: Sendable {
       client: ConsulClient(configuration, limits: limits), prefix: network.prefix,
       network: network.definition.name, local: local, surroundings: surroundings)
     self.node = node
+    definition = network.definition
     allocator = NetworkAllocator(
       store: store, networkName: network.definition.name, definition: network.definition,
       node: Node(name: node, instance: "instance-" + node), surroundings: surroundings,
@@ -82,7 +84,7 @@ final class Process: Sendable {
 
 /// A network of a test's own.
 struct TestNetwork: Sendable {
-  let prefix: String
+  var prefix: String
   var definition: NetworkDefinition
 
   init(
