@@ -70,6 +70,12 @@ import Testing
     #expect(nowhere["Consul"] != nil && nowhere["leader"] == nil, "\(nowhere)")
   }
 
+  @Test func aNodeWithADirectory() async throws {
+    let bench = try await Bench()
+    let words = try await node(bench)
+    try await bench.golden("doctor-disk", words + ["--data-dir", bench.folder.path + "/networks"])
+  }
+
   @Test func aConsulThatIsNotThere() async throws {
     let bench = try await Bench()
     let words = try await node(bench) + ["--consul", "127.0.0.1:1"]

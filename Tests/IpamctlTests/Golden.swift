@@ -21,13 +21,26 @@ extension Bench {
     replacing: KeyValuePairs<String, String> = [:],
     sourceLocation: SourceLocation = #_sourceLocation
   ) async throws {
-    for format in ["table", "json"] {
-      let ended = try await ctl(words + ["--output", format])
-      #expect(ended.exitStatus == exitStatus, "\(ended)", sourceLocation: sourceLocation)
-      if format == "json" { _ = try ended.json }
-      try expectGolden(
-        "\(name).\(format)", ended.output, replacing: replacing, sourceLocation: sourceLocation)
+    for format in Self.formats {
+      try await golden(
+        name, format, words, exitStatus: exitStatus, replacing: replacing,
+        sourceLocation: sourceLocation)
     }
+  }
+
+  static let formats = ["table", "json"]
+
+  /// Runs a command once, for those that cannot be repeated.
+  func golden(
+    _ name: String, _ format: String, _ words: [String], exitStatus: Int32 = 0,
+    replacing: KeyValuePairs<String, String> = [:],
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) async throws {
+    let ended = try await ctl(words + ["--output", format])
+    #expect(ended.exitStatus == exitStatus, "\(ended)", sourceLocation: sourceLocation)
+    if format == "json" { _ = try ended.json }
+    try expectGolden(
+      "\(name).\(format)", ended.output, replacing: replacing, sourceLocation: sourceLocation)
   }
 
   /// Holds a text against `Golden/NAME`, which ends as its kind does (`.table`, `.json`, `.svg`, …).

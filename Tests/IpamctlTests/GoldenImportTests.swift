@@ -21,9 +21,9 @@ import Testing
       try bench.put("/v1/kv/\(name)/\(key)", record)
     }
     let words = ["import", "cni-ipam-consul", name, "--node", "n1"]
-    try await bench.golden("import-ancestor-dry-run", words + ["--dry-run"], exitStatus: 1)
+    try await bench.golden("import-cni-ipam-consul-dry-run", words + ["--dry-run"], exitStatus: 1)
     #expect(try bench.keys().allSatisfy { !$0.contains("/") })
-    try await imported("import-ancestor", bench, words)
+    try await imported("import-cni-ipam-consul", bench, words)
     try await bench.succeeds("check", name)
   }
 
@@ -67,10 +67,10 @@ import Testing
   private func imported(_ name: String, _ bench: Bench, _ words: [String]) async throws {
     let first = try await bench.ctl(words)
     #expect(first.exitStatus == 1, "\(first)")
-    try bench.expectGolden("\(name).table", first.output + first.errorOutput)
-    let network = words.contains("net") || !words.contains(bench.prefix) ? "net" : bench.prefix
+    try bench.expectGolden("\(name)-first.table", first.output + first.errorOutput)
+    let network = words.contains(bench.prefix) ? bench.prefix : "net"
     let before = try await bench.succeeds("lease", "list", network)
-    try await bench.golden("\(name)-again", words, exitStatus: 1)
+    try await bench.golden(name, words, exitStatus: 1)
     #expect(try await bench.succeeds("lease", "list", network) == before)
     try await bench.golden("\(name)-leases", ["lease", "list", network])
   }

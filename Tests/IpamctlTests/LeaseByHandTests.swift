@@ -75,7 +75,7 @@ import Testing
     let rehearsed = try await bench.ctl(acquire + ["--dry-run"])
     #expect(rehearsed.exitStatus == 0 && rehearsed.output.contains("10.1.0.2"), "\(rehearsed)")
     #expect(try await bench.ctl(["lease", "list", "net"] + place).output.contains("c1") == false)
-    try await bench.golden("lease-acquire-disk", acquire + ["--dry-run"])
+    try await bench.golden("lease-acquire-disk-dry-run", acquire + ["--dry-run"])
     #expect(try await bench.ctl(acquire).exitStatus == 0)
     let listed = try await bench.ctl(["lease", "list", "net"] + place)
     #expect(listed.output.contains("10.1.0.2  c1 "), "\(listed)")
@@ -83,7 +83,7 @@ import Testing
     let disk = #""backend": "disk", "dataDir": "\#(folder)", "subnet": "10.1.0.0/24""#
     #expect(try await bench.plugin("CHECK", "net", "c1", disk).exitStatus == 0)
     let release = ["lease", "release", "net", "--container", "c1"] + place
-    try await bench.golden("lease-release-disk", release + ["--dry-run"])
+    try await bench.golden("lease-release-disk-dry-run", release + ["--dry-run"])
     #expect(try await bench.ctl(release).exitStatus == 0)
     #expect(try await bench.ctl(["who", "net", "10.1.0.2"] + place).exitStatus == 1)
   }

@@ -116,6 +116,34 @@ private struct Service {
     #expect(log.split(separator: "\n").count == 3 && log.hasSuffix("can be read again\n"), "\(log)")
   }
 
+  /// Tokens and certificates are renewed in their files, by others, while the service goes on.
+  @Test(.needsConsul) func aTokenThatIsRenewed() async throws {
+    var options = ConsulServer.Options()
+    options.acl = true
+    let bench = try await Bench(try await ConsulServer.start(options))
+    let token = bench.folder.path + "/token"
+    func renew(_ access: String) throws {
+      let rules = "key_prefix \"\(bench.prefix)/\" { policy = \"\(access)\" }"
+      try writeFile(token, try bench.consul.makeToken(rules: rules))
+    }
+    try renew("write")
+    try await bench.succeeds(
+      "network", "create", "net", "--subnet", "10.1.0.0/24", "--token-file", token)
+    try writeFile(token, "00000000-0000-0000-0000-000000000000")
+    let service = try await Service(
+      [
+        "--consul", bench.consul.address, "--consul-prefix", bench.prefix, "--token-file", token,
+      ], in: bench.folder)
+    let refused = try await service.ask()
+    #expect(refused.status == 503 && refused.body.contains("--token-file"), "\(refused)")
+    try renew("read")
+    let served = try await service.ask()
+    #expect(served.status == 200 && served.body.contains(#"state="free"} 253"#), "\(served)")
+    try writeFile(token, "")
+    #expect(try await service.ask().body.contains("253") == false)
+    _ = try await service.end(terminate)
+  }
+
   @Test func aSignalEndsAReading() async throws {
     let silent = try ScriptedServer { $0.waitForClose() }
     let folder = try TemporaryFolder()

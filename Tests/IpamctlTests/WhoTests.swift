@@ -44,7 +44,7 @@ import Testing
     try await bench.succeeds(
       "lease", "acquire", "net", "--container", "c1", "--node", "n1", "--address", "10.1.0.7",
       "--mac", "02:00:00:00:00:07", "--label", "K8S_POD_NAME=web")
-    try await bench.golden("who-leased", ["who", "net", "10.1.0.7"])
+    try await bench.golden("who", ["who", "net", "10.1.0.7"])
     try await bench.golden("who-free", ["who", "net", "10.1.0.8"], exitStatus: 1)
     // The definition changes under a lease.
     try await bench.succeeds(
