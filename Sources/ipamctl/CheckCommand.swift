@@ -49,6 +49,7 @@ struct CheckCommand: AsyncParsableCommand {
     let deadline = consul.deadline
     if let dataDir = place.dataDir { return try await check(directory: dataDir, deadline) }
     try source.mustBeEmpty()
+    guard !name.isEmpty else { throw Failure(.usage, "the network's name is empty") }
     let store = ConsulStore(
       try consul.configuration(), prefix: consul.prefix, network: name,
       stateDirectory: journal.stateDir,
@@ -58,7 +59,8 @@ struct CheckCommand: AsyncParsableCommand {
 
   private func check(directory: String, _ deadline: Deadline) async throws(Failure) {
     let store = DiskStore(
-      directory: directory, network: name, definition: try source.definitionOfDirectory(name),
+      directory: directory, network: try StoreOptions.folder(name),
+      definition: try source.definitionOfDirectory(name),
       stateDirectory: journal.stateDir)
     let examined = try await asking { () async throws(StoreError) in
       try await store.examine(

@@ -112,9 +112,13 @@ struct ImportCommand: AsyncParsableCommand {
         }
       }
       guard !importer.isEmpty else {
-        throw Failure(.no, "\(directory) has no addresses of host-local's")
+        throw Failure(
+          .no,
+          Terminal.exists(directory)
+            ? "\(directory) has no addresses of host-local's"
+            : "there is no directory \(directory)")
       }
-      try await importer.run(into: try options.consul.networks().store(name), name, deadline)
+      try await importer.run(into: try options.consul.store(name), name, deadline)
     }
   }
 }

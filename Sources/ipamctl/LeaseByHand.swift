@@ -36,6 +36,9 @@ extension LeaseCommand {
       let (store, definition) = try await place.store(network, source)
       guard let definition else { throw Failure(.usage, "--data-dir needs --subnet or --file") }
       let name = try place.nodeName(node)
+      guard !container.isEmpty, !interface.isEmpty else {
+        throw Failure(.usage, "--container and --interface may not be empty")
+      }
       let key = AttachmentKey(node: name, container: container, interface: interface)
       var request = AcquireRequest(attachment: key)
       request.requested = try address.map { try IPAddress(argument: $0, "--address") }

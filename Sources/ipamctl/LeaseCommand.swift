@@ -19,8 +19,11 @@ struct StoreOptions: ParsableArguments {
   @OptionGroup var consul: ConsulOptions
 
   func store(_ network: String) throws(Failure) -> any AllocationStore {
-    if let dataDir { return DiskStore(directory: dataDir, network: network, definition: nil) }
-    return try consul.networks().store(network)
+    if let dataDir {
+      return DiskStore(
+        directory: dataDir, network: try Self.folder(network), definition: nil)
+    }
+    return try consul.store(network)
   }
 
   /// The store with the network's definition: Consul's own, or for a directory the one of the options,
@@ -30,13 +33,22 @@ struct StoreOptions: ParsableArguments {
   ) async throws(Failure) -> (store: any AllocationStore, definition: NetworkDefinition?) {
     guard let dataDir else {
       try source.mustBeEmpty()
-      let store = try consul.networks().store(network)
+      let store = try consul.store(network)
       return (store, try await ipamctl.definition(of: store, network, consul.deadline).definition)
     }
     let definition = try source.definitionOfDirectory(network)
     return (
-      DiskStore(directory: dataDir, network: network, definition: definition), definition
+      DiskStore(directory: dataDir, network: try Self.folder(network), definition: definition),
+      definition
     )
+  }
+
+  /// A network's name, which is that of a folder in a directory and of no other place.
+  static func folder(_ network: String) throws(Failure) -> String {
+    guard !["", ".", ".."].contains(network), !network.contains("/") else {
+      throw Failure(.usage, "network name \"\(Table.printable(network))\" names no folder")
+    }
+    return network
   }
 }
 
@@ -99,15 +111,21 @@ extension LeaseCommand {
       let deadline = place.consul.deadline
       var listing = LeaseListing(format.output)
       var damaged: [IPAddress] = []
+      var isEmpty = true
       try await asking { () async throws(StoreError) in
         try await store.visitInOrder(.leases, deadline: deadline) { (key, entry, _) in
           guard case .lease(let address) = key else { return }
+          isEmpty = false
           guard case .lease(let lease) = entry.value else {
             damaged.append(address)
             return
           }
           if filter.includes(address, lease) { listing.add(address, lease) }
         }
+      }
+      // Without a lease the network may be empty, or none.
+      if isEmpty, let consul = store as? ConsulStore {
+        _ = try await definition(of: consul, network, deadline)
       }
       listing.finish()
       for address in damaged {

@@ -55,6 +55,7 @@ struct Ipamctl: AsyncParsableCommand {
 @main
 enum Main {
   static func main() async {
+    Terminal.reserveStandardStreams()
     do {
       var command = try Ipamctl.parseAsRoot()
       if var command = command as? any AsyncParsableCommand {

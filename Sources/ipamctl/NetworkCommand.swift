@@ -77,7 +77,7 @@ extension NetworkCommand {
     @OptionGroup var format: OutputOptions
 
     func run() async throws {
-      let store = try consul.networks().store(name)
+      let store = try consul.store(name)
       let deadline = consul.deadline
       let found = try await ipamctl.definition(of: store, name, deadline).definition
       let count = try await asking { () async throws(StoreError) in
@@ -101,7 +101,13 @@ extension NetworkCommand {
 
     func run() async throws {
       guard !source.isEmpty else { throw ValidationError("give --file or --subnet") }
-      let store = try consul.networks().store(name)
+      guard name.isNetworkName else {
+        throw Failure(
+          .usage,
+          "network name \"\(Table.printable(name))\": letters, digits, _ . and - only, and a letter or "
+            + "digit first, as CNI wants it")
+      }
+      let store = try consul.store(name)
       var wanted = try NetworkDefinition(
         checking: try source.document(over: .object([])), name: name)
       wanted.incarnation = ConsulOptions.surroundings.random()
@@ -136,7 +142,7 @@ extension NetworkCommand {
 
     func run() async throws {
       guard !source.isEmpty else { throw ValidationError("give --file or what is to change") }
-      let store = try consul.networks().store(name)
+      let store = try consul.store(name)
       let deadline = consul.deadline
       let (old, entry) = try await ipamctl.definition(of: store, name, deadline)
       var new = try NetworkDefinition(
@@ -199,7 +205,7 @@ extension NetworkCommand {
     @OptionGroup var format: OutputOptions
 
     func run() async throws {
-      let store = try consul.networks().store(name)
+      let store = try consul.store(name)
       let deadline = consul.deadline
       let outcome = try await asking { () async throws(StoreError) in
         try await store.removeNetwork(force: force, dryRun: dryRun, deadline: deadline)
@@ -305,6 +311,17 @@ extension NetworkDefinition {
     if journal > 0 { rows.append(["journal", "\(journal.counted("commit")) of each node"]) }
     rows.append(["incarnation", Offset(incarnation).hex(digits: 16)])
     return Table(["NETWORK", name], rows).text
+  }
+}
+
+extension String {
+  /// Whether a runtime can name a network so.
+  fileprivate var isNetworkName: Bool {
+    let alphanumeric = { (byte: UInt8) in
+      (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+    }
+    return utf8.first.map(alphanumeric) == true
+      && utf8.allSatisfy { alphanumeric($0) || "_.-".utf8.contains($0) }
   }
 }
 

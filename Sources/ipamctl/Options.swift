@@ -93,6 +93,14 @@ struct ConsulOptions: ParsableArguments {
   }
 }
 
+extension ConsulOptions {
+  /// The store of one network in Consul.
+  func store(_ network: String) throws(Failure) -> ConsulStore {
+    guard !network.isEmpty else { throw Failure(.usage, "the network's name is empty") }
+    return try networks().store(network)
+  }
+}
+
 extension IPAddress {
   /// The address that an argument names; an IPv4-mapped one is the IPv4 address, as in the plugin.
   init(argument text: String, _ name: String) throws(Failure) {

@@ -1,36 +1,46 @@
 import Glibc
 
 // Output that has to be whole or to fail: standard output, or a file that appears under its name only
-// once all of it is on the disk. What cannot be written is an error, not a shorter file.
+// once all of it is on the disk. What cannot be written is an error, not a shorter file. What is no plain
+// file (a link such as /dev/stdout, a pipe, a device) is written to as it stands and never replaced.
 
 /// Collects text and writes it a block at a time.
 struct OutputFile: ~Copyable {
   private static let block = 1 << 16
 
   private let path: String?
-  private let draft: String
+  /// What gets the path's name in the end; nil where there is nothing to replace.
+  private let draft: String?
   private let descriptor: Int32
   private var buffer: [UInt8] = []
   private var isDone = false
 
   /// Opens a draft beside a path, or standard output for none.
   init(_ path: String?, mode: mode_t = 0o644) throws(Failure) {
+    guard let path else {
+      (self.path, draft, descriptor) = (nil, nil, STDOUT_FILENO)
+      return
+    }
     self.path = path
-    draft = path.map { "\($0).\(getpid()).draft" } ?? ""
-    descriptor =
-      path == nil
-      ? STDOUT_FILENO
-      : open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
+    var status = stat()
+    if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      draft = nil
+      descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+    } else {
+      let draft = "\(path).\(getpid()).draft"
+      self.draft = draft
+      descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
+    }
     guard descriptor >= 0 else {
       isDone = true
-      throw Self.failure(draft)
+      throw Self.failure(path)
     }
   }
 
   deinit {
     guard !isDone, path != nil else { return }
     close(descriptor)
-    unlink(draft)
+    if let draft { unlink(draft) }
   }
 
   /// Adds bytes; writes what is more than a block.
@@ -44,6 +54,10 @@ struct OutputFile: ~Copyable {
     try flush()
     isDone = true
     guard let path else { return }
+    guard let draft else {
+      guard close(descriptor) == 0 else { throw Self.failure(path) }
+      return
+    }
     let isSynced = fsync(descriptor) == 0
     guard isSynced, close(descriptor) == 0, rename(draft, path) == 0 else {
       let failure = Self.failure(path)

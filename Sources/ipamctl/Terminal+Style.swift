@@ -32,24 +32,4 @@ extension Terminal {
     let name = (locale ?? "").lowercased()
     return name.hasSuffix("utf-8") || name.hasSuffix("utf8")
   }
-
-  /// Writes a whole file anew.
-  static func write(_ bytes: [UInt8], toFile path: String) throws(Failure) {
-    func failure() -> Failure { Failure(.failed, "\(path): \(String(cString: strerror(errno)))") }
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw failure() }
-    var sent = 0
-    while sent < bytes.count {
-      let count = bytes.withUnsafeBytes {
-        Glibc.write(descriptor, $0.baseAddress.map { $0 + sent }, bytes.count - sent)
-      }
-      if count >= 0 {
-        sent += count
-      } else if errno != EINTR {
-        defer { Glibc.close(descriptor) }
-        throw failure()
-      }
-    }
-    guard Glibc.close(descriptor) == 0 else { throw failure() }
-  }
 }

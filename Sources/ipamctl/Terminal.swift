@@ -11,7 +11,8 @@ enum Terminal {
   /// Prints a line about what is going on to standard error.
   static func say(_ text: String) { write("ipamctl: \(text)\n", to: STDERR_FILENO) }
 
-  /// Writes all of a text; a reader that went away is its own affair.
+  /// Writes all of a text; a reader that went away is its own affair. What standard output does not
+  /// take, as on a full disk, ends the program.
   static func write(_ text: String, to descriptor: Int32) {
     var text = text
     text.withUTF8 { write($0, to: descriptor) }
@@ -27,7 +28,22 @@ enum Terminal {
     while sent < bytes.count {
       let count = Glibc.write(
         descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent)
-      if count > 0 { sent += count } else if errno != EINTR { return }
+      if count > 0 {
+        sent += count
+      } else if errno != EINTR {
+        guard descriptor == STDOUT_FILENO, errno != EPIPE else { return }
+        say("standard output: \(String(cString: strerror(errno)))")
+        end(.failed)
+      }
+    }
+  }
+
+  /// Keeps the numbers of the standard streams from files and connections, where they are closed.
+  static func reserveStandardStreams() {
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
+    where fcntl(descriptor, F_GETFD) < 0 {
+      // For the other direction, so that its use is an error still.
+      _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
     }
   }
 
@@ -60,17 +76,11 @@ enum Terminal {
 
   static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-  /// Replaces a file whole: a reader finds the old text or the new one.
-  static func replace(_ path: String, with text: String) throws(Failure) {
-    let draft = "\(path).\(getpid())"
-    func failure() -> Failure { Failure(.failed, "\(path): \(String(cString: strerror(errno)))") }
-    guard let file = fopen(draft, "we") else { throw failure() }
-    let isWritten = fputs(text, file) >= 0
-    guard fclose(file) == 0, isWritten, rename(draft, path) == 0 else {
-      let failure = failure()
-      unlink(draft)
-      throw failure
-    }
+  /// Replaces a file whole: a reader finds the old content or the new one.
+  static func replace(_ path: String, with bytes: some Sequence<UInt8>) throws(Failure) {
+    var file = try OutputFile(path)
+    try file.write(bytes)
+    try file.finish()
   }
 
   /// The names in a folder but for hidden ones; nil if it cannot be read, with errno.

@@ -18,7 +18,7 @@ extension NetworkCommand {
     @OptionGroup var format: OutputOptions
 
     func run() async throws {
-      let store = try consul.networks().store(name)
+      let store = try consul.store(name)
       let deadline = consul.deadline
       _ = try await definition(of: store, name, deadline)
       let now = ConsulOptions.surroundings.now()

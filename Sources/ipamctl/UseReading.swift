@@ -43,7 +43,7 @@ struct UseReading {
     let document: JSONValue = [
       "network": .string(network), "time": .number(Int(time)), "pools": .object(pools),
     ]
-    try Terminal.replace(file, with: document.indented + "\n")
+    try Terminal.replace(file, with: (document.indented + "\n").utf8)
   }
 
   /// How each pool grew; nothing for those that one of them does not know.

@@ -30,7 +30,7 @@ extension ImportCommand {
     @OptionGroup var options: Options
 
     func run() async throws {
-      let store = try options.consul.networks().store(network)
+      let store = try options.consul.store(network)
       let deadline = options.consul.deadline
       let definition = try await ipamctl.definition(of: store, network, deadline).definition
       let subnets = definition.rangeSets.flatMap(\.ranges).map(\.subnet)

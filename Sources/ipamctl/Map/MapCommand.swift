@@ -81,12 +81,12 @@ struct MapCommand: AsyncParsableCommand {
       var canvas = SVGCanvas()
       picture.draw(on: &canvas)
       let text = canvas.document(width: picture.width, height: picture.height, theme: theme)
-      try Terminal.write(Array(text.utf8), toFile: svg)
+      try Terminal.replace(svg, with: text.utf8)
     }
     if let png {
       var canvas = RasterCanvas(width: picture.width, height: picture.height)
       picture.draw(on: &canvas)
-      try Terminal.write(PNGFile.bytes(canvas, theme: theme ?? .light), toFile: png)
+      try Terminal.replace(png, with: PNGFile.bytes(canvas, theme: theme ?? .light))
     }
   }
 }
@@ -119,7 +119,7 @@ extension StoreOptions {
       }
       return maps
     }
-    let store = try consul.networks().store(network)
+    let store = try consul.store(network)
     let definition = try await ipamctl.definition(of: store, network, deadline).definition
     var maps = try empty(definition)
     let now = ConsulOptions.surroundings.now()

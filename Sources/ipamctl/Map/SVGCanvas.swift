@@ -29,7 +29,7 @@ struct SVGCanvas: Canvas {
     return """
       <?xml version="1.0" encoding="UTF-8"?>
       <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(width) \(height)" \
-      width="\(width)" height="\(height)" xml:space="preserve">
+      width="\(width)" height="\(height)" shape-rendering="crispEdges" xml:space="preserve">
       <style>
       text { font: 18px monospace; }
       \(style)</style>

@@ -45,7 +45,7 @@ struct MetricsCommand: AsyncParsableCommand {
     if let listen { return try await serve(source, on: listen, timeout: consul.seconds) }
     let (metrics, failures) = try await source.read()
     if let write {
-      try Terminal.replace(write, with: metrics.text)
+      try Terminal.replace(write, with: metrics.text.utf8)
     } else {
       Terminal.print(String(metrics.text.dropLast()))
     }

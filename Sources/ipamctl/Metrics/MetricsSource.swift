@@ -21,7 +21,9 @@ enum MetricsSource: Sendable {
       return
     }
     self = .directory(
-      DiskStore(directory: dataDir, network: name, definition: definition), definition,
+      DiskStore(
+        directory: dataDir, network: try StoreOptions.folder(name), definition: definition),
+      definition,
       name: name, consul)
   }
 
