@@ -11,7 +11,7 @@ struct Place: Codable, Sendable {
   /// HOST:PORT of a Consul, or nil.
   var consul: String?
   /// Where keys begin there; new for every cell, for the Consul may be somebody's.
-  var prefix = "contention-benchmark/\(UInt64.random(in: 0...(.max)))"
+  var prefix = "contention/\(String(UInt32.random(in: 0...(.max)), radix: 36))"
   /// A folder of the cell's own: the disk backend's, and the fdatasync loop's.
   var folder: String
 

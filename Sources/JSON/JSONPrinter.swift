@@ -67,7 +67,8 @@ private func writeList<Element>(
   bytes.append(UInt8(ascii: close))
 }
 
-private func writeQuoted(_ value: String, to bytes: inout [UInt8]) {
+/// Appends a JSON string with its quotes, in UTF-8. O(size).
+public func writeQuoted(_ value: String, to bytes: inout [UInt8]) {
   bytes.append(UInt8(ascii: "\""))
   var value = value
   value.withUTF8 { text in

@@ -50,7 +50,8 @@ func makeClient(
 
 extension TransactionOutcome {
   var results: [String: KVEntry]? {
-    if case .committed(let results) = self { results } else { nil }
+    guard case .committed(let results) = self else { return nil }
+    return Dictionary(results.map { ($0.key, $0) }) { _, last in last }
   }
   var failed: [FailedOperation]? { if case .conflict(let failed) = self { failed } else { nil } }
 

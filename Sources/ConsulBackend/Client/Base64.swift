@@ -19,19 +19,28 @@ enum Base64 {
   }
 
   static func append(_ bytes: [UInt8], to text: inout [UInt8]) {
-    let alphabet = alphabet
-    var output = text.count
+    let start = text.count
     text.append(contentsOf: repeatElement(UInt8(ascii: "="), count: (bytes.count + 2) / 3 * 4))
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-      let left = bytes.count - start
-      let second = left > 1 ? bytes[start + 1] : 0
-      let third = left > 2 ? bytes[start + 2] : 0
-      let group = Int(bytes[start]) << 16 | Int(second) << 8 | Int(third)
-      text[output] = alphabet[group >> 18]
-      text[output + 1] = alphabet[group >> 12 & 63]
-      if left > 1 { text[output + 2] = alphabet[group >> 6 & 63] }
-      if left > 2 { text[output + 3] = alphabet[group & 63] }
-      output += 4
+    let alphabet = alphabet
+    let bytes = bytes.span
+    text.withUnsafeMutableBufferPointer { text in
+      let output = UnsafeMutableBufferPointer(rebasing: text[start...])
+      let whole = bytes.count / 3
+      for index in 0..<whole {
+        let group =
+          Int(bytes[index * 3]) << 16 | Int(bytes[index * 3 + 1]) << 8 | Int(bytes[index * 3 + 2])
+        output[index * 4] = alphabet[group >> 18]
+        output[index * 4 + 1] = alphabet[group >> 12 & 63]
+        output[index * 4 + 2] = alphabet[group >> 6 & 63]
+        output[index * 4 + 3] = alphabet[group & 63]
+      }
+      let left = bytes.count - whole * 3
+      guard left > 0 else { return }
+      let second = left > 1 ? Int(bytes[whole * 3 + 1]) : 0
+      let group = Int(bytes[whole * 3]) << 16 | second << 8
+      output[whole * 4] = alphabet[group >> 18]
+      output[whole * 4 + 1] = alphabet[group >> 12 & 63]
+      if left > 1 { output[whole * 4 + 2] = alphabet[group >> 6 & 63] }
     }
   }
 

@@ -116,13 +116,17 @@ package final class ConsulClient: Sendable {
     case 409: return sorting.conflict(response.body, operations)
     default: throw sorting.error(response)
     }
-    let results = try parse(response, ConsulReplies.results)
-    for operation in operations {
-      switch operation {
-      case .set(let key, _), .cas(let key, _, _), .checkIndex(let key, _), .get(let key):
-        guard results[key] != nil else { throw sorting.malformed("no result for \(key)") }
-      case .delete, .deleteCAS, .checkNotExists, .getTree: break
+    let expected = operations.filter(\.hasResult).map(\.key)
+    let results = try parse(response) { (body) throws(JSONError) in
+      try ConsulReplies.results(body, expecting: expected)
+    }
+    var rest = results[...]
+    for key in expected {
+      // Trees have as many results as they have keys, between the others.
+      guard let index = rest.firstIndex(where: { $0.key == key }) else {
+        throw sorting.malformed("no result for \(key)")
       }
+      rest = rest[(index + 1)...]
     }
     return .committed(results)
   }

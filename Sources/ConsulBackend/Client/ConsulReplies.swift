@@ -19,17 +19,21 @@ enum ConsulReplies {
     return names
   }
 
-  /// `{"Results":[{"KV":…}, …],"Errors":null}`, the answer to a transaction that applied.
-  static func results(_ body: [UInt8]) throws(JSONError) -> [String: KVEntry] {
-    var results: [String: KVEntry] = [:]
+  /// `{"Results":[{"KV":…}, …],"Errors":null}`, the answer to a transaction that applied, in the
+  /// order of its operations. Names that are as expected next are not made anew.
+  static func results(
+    _ body: [UInt8], expecting keys: [String] = []
+  ) throws(JSONError) -> [KVEntry] {
+    var results: [KVEntry] = []
+    results.reserveCapacity(keys.count)
     try members(body) { (reader, name) throws(JSONError) in
       guard name == "Results" else { return try reader.skip() }
       if reader.null() { return }
       try reader.array { (reader) throws(JSONError) in
         try reader.object { (reader, name) throws(JSONError) in
           guard name == "KV" else { return try reader.skip() }
-          let entry = try entry(&reader)
-          results[entry.key] = entry
+          let expected = results.count < keys.count ? keys[results.count] : ""
+          results.append(try entry(&reader, expecting: expected))
         }
       }
     }
@@ -97,11 +101,13 @@ enum ConsulReplies {
     try reader.finish()
   }
 
-  private static func entry(_ reader: inout JSONReader) throws(JSONError) -> KVEntry {
+  private static func entry(
+    _ reader: inout JSONReader, expecting key: String = ""
+  ) throws(JSONError) -> KVEntry {
     var entry = KVEntry(key: "", value: [], createIndex: 0, modifyIndex: 0, flags: 0)
     try reader.object { (reader, name) throws(JSONError) in
       switch name {
-      case "Key": entry.key = try reader.string()
+      case "Key": entry.key = try reader.string(expecting: key)
       case "Value": entry.value = try reader.byteString()
       case "CreateIndex": entry.createIndex = try reader.unsigned()
       case "ModifyIndex": entry.modifyIndex = try reader.unsigned()

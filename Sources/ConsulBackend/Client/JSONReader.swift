@@ -121,6 +121,15 @@ struct JSONReader {
     return try unescape(raw)
   }
 
+  /// A string, which costs no memory of its own if it is the expected one.
+  mutating func string(expecting expected: String) throws(JSONError) -> String {
+    let start = position
+    let raw = try rawString()
+    if raw.elementsEqual(expected.utf8), !raw.contains(UInt8(ascii: "\\")) { return expected }
+    position = start
+    return try string()
+  }
+
   /// Base64 in a string; `null` is empty.
   mutating func byteString() throws(JSONError) -> [UInt8] {
     if null() { return [] }

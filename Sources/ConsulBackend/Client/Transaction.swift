@@ -29,6 +29,14 @@ package enum TransactionOperation: Hashable, Sendable {
     }
   }
 
+  /// Whether exactly one result stands for it in the answer.
+  var hasResult: Bool {
+    switch self {
+    case .set, .cas, .checkIndex, .get: true
+    case .delete, .deleteCAS, .checkNotExists, .getTree: false
+    }
+  }
+
   /// A transaction with one of these goes through Raft; without, it is served like a read.
   package var isWrite: Bool {
     switch self {
@@ -40,10 +48,10 @@ package enum TransactionOperation: Hashable, Sendable {
 
 /// What became of a transaction.
 package enum TransactionOutcome: Hashable, Sendable {
-  /// All of it applied. What the operations returned, by key: set, cas and check-index bring the
+  /// All of it applied. What the operations returned, in their order: set, cas and check-index bring the
   /// entry with its new index and an empty value; get and get-tree with the value; deletes and
   /// check-not-exists nothing.
-  case committed([String: KVEntry])
+  case committed([KVEntry])
   /// Nothing applied, because of a lost race: every operation that failed, in order.
   case conflict([FailedOperation])
   /// Nothing applied, and nothing will.

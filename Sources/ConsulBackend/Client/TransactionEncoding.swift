@@ -1,5 +1,6 @@
 // The JSON body of /v1/txn by hand: Consul parses it strictly (an unknown member, or an index in
-// quotes, is a 400), so only the members that an operation needs are written.
+// quotes, is a 400), so only the members that an operation needs are written; an index of 0 is what
+// Consul takes for none.
 //
 //   [{"KV":{"Verb":"cas","Key":"a/b","Index":12,"Value":"aGk="}}, …]
 
@@ -9,7 +10,7 @@ enum TransactionEncoding {
     _ operations: [TransactionOperation], namespace: String?, partition: String?
   ) -> [UInt8] {
     var body: [UInt8] = []
-    body.reserveCapacity(operations.count * 160)
+    body.reserveCapacity(operations.count * 400)
     body.append(UInt8(ascii: "["))
     for operation in operations {
       if body.count > 1 { body.append(UInt8(ascii: ",")) }
@@ -38,7 +39,7 @@ enum TransactionEncoding {
     body += verb.utf8
     body += #"","Key":"#.utf8
     append(operation.key, to: &body)
-    if let index {
+    if let index, index > 0 {
       body += #","Index":"#.utf8
       body += String(index).utf8
     }
@@ -61,6 +62,11 @@ enum TransactionEncoding {
   /// A JSON string with its quotes.
   private static func append(_ text: String, to body: inout [UInt8]) {
     body.append(UInt8(ascii: "\""))
+    if !text.utf8.contains(where: { $0 < 0x20 || $0 == 0x22 || $0 == 0x5c }) {
+      body.append(contentsOf: text.utf8)
+      body.append(UInt8(ascii: "\""))
+      return
+    }
     for byte in text.utf8 {
       switch byte {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):

@@ -10,7 +10,15 @@ import JSON
 enum RecordCodec {
   /// The bytes of a value; nil for one that is not JSON there.
   static func encode(_ value: StoreValue) -> [UInt8]? {
-    json(value)?.compactBytes
+    switch value {
+    case .lease(let lease): RecordWriter.record(lease.write)
+    case .attachment(let attachment): RecordWriter.record(attachment.write)
+    case .mac(let owner): RecordWriter.record(owner.write)
+    case .bulk(let ranges): JSONValue.array(ranges.map(\.json)).compactBytes
+    case .definition(let definition): definition.json.compactBytes
+    case .journal(let entry): entry.json.compactBytes
+    case .chunk, .cursor, .damaged: nil
+    }
   }
 
   /// The value of a key's bytes; ``StoreValue/damaged(_:)`` if they are not one.
@@ -22,18 +30,6 @@ enum RecordCodec {
       return .damaged("not JSON: \(error.message) at byte \(error.position)")
     } catch {
       return .damaged("\(error)")
-    }
-  }
-
-  private static func json(_ value: StoreValue) -> JSONValue? {
-    switch value {
-    case .lease(let lease): lease.json
-    case .attachment(let attachment): attachment.json
-    case .mac(let owner): owner.json
-    case .bulk(let ranges): .array(ranges.map(\.json))
-    case .definition(let definition): definition.json
-    case .journal(let entry): entry.json
-    case .chunk, .cursor, .damaged: nil
     }
   }
 
@@ -51,11 +47,10 @@ enum RecordCodec {
 }
 
 extension AttachmentKey {
-  var json: JSONValue {
-    .record([
-      ("node", .string(node)), ("container", .string(container)),
-      ("interface", .string(interface)),
-    ])
+  func write(to record: inout RecordWriter) {
+    record.member("node", node)
+    record.member("container", container)
+    record.member("interface", interface)
   }
 
   init(record: JSONValue) throws {
@@ -68,10 +63,10 @@ extension AttachmentKey {
 }
 
 extension Node {
-  var json: JSONValue {
-    .record([
-      ("name", .string(name)), ("instance", .string(instance)), ("bootID", .string(bootID)),
-    ])
+  func write(to record: inout RecordWriter) {
+    record.member("name", name)
+    record.member("instance", instance.isEmpty ? nil : instance)
+    record.member("bootID", bootID.isEmpty ? nil : bootID)
   }
 
   init(record: JSONValue) throws {
@@ -90,6 +85,11 @@ extension Workload {
       labels.sorted { $0.key < $1.key }.map { JSONValue.Member($0.key, .string($0.value)) })
   }
 
+  func write(to record: inout RecordWriter) {
+    guard !labels.isEmpty, let labels = json?.compactBytes else { return }
+    record.member("workload", json: labels)
+  }
+
   init(record: JSONValue) throws {
     guard case .object(let members) = record else {
       throw RecordError("\(record.kind), not an object")
@@ -100,12 +100,13 @@ extension Workload {
 }
 
 extension Lease {
-  var json: JSONValue {
-    .record([
-      ("attachment", attachment.json), ("node", node.json),
-      ("mac", mac.map { .string($0.description) }), ("workload", workload.json),
-      ("nonce", .hex(nonce)), ("createdAt", .number(Int(createdAt))),
-    ])
+  func write(to record: inout RecordWriter) {
+    record.object("attachment", attachment.write)
+    record.object("node", node.write)
+    record.member("mac", mac?.description)
+    workload.write(to: &record)
+    record.member("nonce", hex: nonce)
+    record.member("createdAt", createdAt)
   }
 
   init(record: JSONValue) throws {
@@ -121,12 +122,15 @@ extension Lease {
 }
 
 extension Attachment {
-  var json: JSONValue {
-    .record([
-      ("addresses", .array(holdings.map(\.json))), ("node", node.json),
-      ("mac", mac.map { .string($0.description) }), ("workload", workload.json),
-      ("nonce", .hex(nonce)), ("createdAt", .number(Int(createdAt))),
-    ])
+  func write(to record: inout RecordWriter) {
+    record.array("addresses") { record in
+      for holding in holdings { record.element(holding.write) }
+    }
+    record.object("node", node.write)
+    record.member("mac", mac?.description)
+    workload.write(to: &record)
+    record.member("nonce", hex: nonce)
+    record.member("createdAt", createdAt)
   }
 
   init(record: JSONValue) throws {
@@ -142,13 +146,11 @@ extension Attachment {
 }
 
 extension Attachment.Holding {
-  var json: JSONValue {
-    .record([
-      ("address", .string(address.description)), ("prefixLength", .number(prefixLength)),
-      ("pool", .string(KeySchema.name(of: pool))),
-      ("ordinal", .string(ordinal.offset.hex(digits: 32))),
-      ("gateway", gateway.map { .string($0.description) }),
-    ])
+  func write(to record: inout RecordWriter) {
+    record.member("address", address.description)
+    record.member("prefixLength", UInt64(prefixLength))
+    record.member("pool", KeySchema.name(of: pool))
+    record.member("gateway", gateway?.description)
   }
 
   init(record: JSONValue) throws {
@@ -158,13 +160,12 @@ extension Attachment.Holding {
     guard let pool = KeySchema.pool(poolName) else {
       throw RecordError("\"\(poolName)\" is not a pool")
     }
-    let digits = try fields.required("ordinal") { try $0.asString() }
-    guard let offset = Offset(hex: digits), offset <= pool.lastOrdinal.offset,
-      pool.address(of: Ordinal(offset)) == address
-    else { throw RecordError("ordinal \(digits) of \(pool.subnet) is not \(address)") }
+    guard let ordinal = pool.ordinal(of: address), pool.address(of: ordinal) == address else {
+      throw RecordError("\(address) is no unit of \(pool.subnet)")
+    }
     self.init(
       address: address, prefixLength: try fields.required("prefixLength") { try $0.asInteger() },
-      pool: pool, ordinal: Ordinal(offset),
+      pool: pool, ordinal: ordinal,
       gateway: try fields.optional("gateway") { try $0.asAddress() })
   }
 }

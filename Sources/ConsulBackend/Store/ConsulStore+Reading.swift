@@ -146,9 +146,10 @@ extension ConsulStore {
       switch outcome {
       case .committed(let results):
         var answer: [StoreKey: StoreEntry] = [:]
+        let found = Dictionary(results.map { ($0.key, $0) }) { first, _ in first }
         for (key, name) in zip(keys, names) {
           answer[key] =
-            results[name].map { decode($0.value, Revision($0.modifyIndex), for: key) } ?? .absent
+            found[name].map { decode($0.value, Revision($0.modifyIndex), for: key) } ?? .absent
         }
         return answer
       case .conflict(let failed): missing.formSymmetricDifference(failed.map(\.operation))

@@ -111,7 +111,7 @@ public final class ConsulStore: AllocationStore {
     switch outcome {
     case .committed(let results):
       // Deletes report nothing; a commit of deletes alone writes nothing whose revision matters.
-      let revision = Revision(results.values.map(\.modifyIndex).max() ?? 0)
+      let revision = Revision(results.lazy.map(\.modifyIndex).max() ?? 0)
       remember(operations, transaction, cursors, revision)
       return .committed(revision)
     case .conflict(let failed):

@@ -16,6 +16,12 @@ public struct AttachmentKey: Hashable, Sendable {
     self.container = container
     self.interface = interface
   }
+
+  /// By what tells attachments apart: most are of one node.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(container)
+    hasher.combine(interface)
+  }
 }
 
 extension AttachmentKey: CustomStringConvertible {

@@ -21,9 +21,11 @@ struct Draft {
     var wish: Wish
     let fulfilment: Fulfilment
     /// The chunks that it changes.
-    var chunks: Set<ChunkKey> = []
+    var chunks: [ChunkKey] = []
     /// Its leases, attachment and hardware address.
     var holdings: [StoreKey] = []
+
+    mutating func touch(_ key: ChunkKey) { if !chunks.contains(key) { chunks.append(key) } }
 
     /// The key of its attachment.
     var attachment: StoreKey? {
@@ -42,6 +44,14 @@ struct Draft {
   /// What the wish at hand replaced, newest last: a wish is taken back as cheaply as it was drafted.
   private var replacedChunks: [(key: ChunkKey, chunk: Chunk?)] = []
   private var replacedCursors: [(set: Int, address: IPAddress?)] = []
+  /// By range set, where the search of the wish before ended: the next one's begins there.
+  var lastPlaces: [Int: Place] = [:]
+
+  /// A drafted chunk and the bits of it that a range set may hand out.
+  struct Place {
+    let key: ChunkKey
+    let usable: [ClosedRange<Int>]
+  }
 
   var isEmpty: Bool { grants.isEmpty }
 
@@ -65,9 +75,15 @@ struct Draft {
 
   /// Makes an operation part of the commit; its key must not be part of it yet.
   mutating func add(_ operation: StoreOperation) {
-    let isNew = keys.insert(operation.key).inserted
+    let isNew = addIfNew(operation)
     precondition(isNew, "a key occurs once in a commit")
+  }
+
+  /// Makes an operation part of the commit; whether its key was not part of it yet.
+  mutating func addIfNew(_ operation: StoreOperation) -> Bool {
+    guard keys.insert(operation.key).inserted else { return false }
     operations.append(operation)
+    return true
   }
 
   /// Marks a bit of a drafted chunk for release.
@@ -106,6 +122,7 @@ struct Draft {
     for (set, address) in replacedCursors.reversed() { cursors[set] = address }
     replacedChunks.removeAll()
     replacedCursors.removeAll()
+    lastPlaces.removeAll()
   }
 
   /// Turns the draft into a commit.

@@ -64,12 +64,12 @@ extension Planner {
       }
       return .resolved(.failure(error))
     }
-    var grant = Draft.Grant(wish: wish, fulfilment: .available)
+    var touched: [ChunkKey] = []
     var holdings: [Attachment.Holding] = []
     for index in layouts.indices {
       let found =
-        assigned[index].map { take($0, set: index, layouts[index], definition, &grant, &draft) }
-        ?? search(Hunt(set: index, layouts[index], definition), &wish, &grant, &draft)
+        assigned[index].map { take($0, set: index, layouts[index], definition, &touched, &draft) }
+        ?? search(Hunt(set: index, layouts[index], definition), &wish, &touched, &draft)
       switch found {
       case .verdict(.resolved(.failure)) where !view.isConfirmed(own):
         // What is not to be had may be what the attachment holds already.
@@ -80,8 +80,7 @@ extension Planner {
         holdings.append(holding(pool, ordinal, layouts[index], draft: &draft, set: index))
       }
     }
-    grant.wish = wish
-    return commitHoldings(holdings, request, definition, grant, &draft)
+    return commitHoldings(holdings, request, definition, wish, touched, &draft)
   }
 
   /// What a first attempt will need, as far as it can be known before the definition is.
@@ -181,32 +180,31 @@ extension Planner {
 
   private mutating func commitHoldings(
     _ holdings: [Attachment.Holding], _ request: AcquireRequest, _ definition: NetworkDefinition,
-    _ unfinished: Draft.Grant, _ draft: inout Draft
+    _ wish: Wish, _ touched: [ChunkKey], _ draft: inout Draft
   ) -> Verdict {
     let attachment = Attachment(
       holdings: holdings, node: configuration.node, mac: request.mac, workload: request.workload,
       nonce: configuration.surroundings.random(), createdAt: configuration.surroundings.now())
-    let lease = Lease(request.attachment, attachment)
-    var created: [(StoreKey, StoreValue)] = [
-      (.attachment(request.attachment), .attachment(attachment))
-    ]
-    created += holdings.map { (.lease($0.address), .lease(lease)) }
-    if let mac = request.mac { created.append((.mac(mac), .mac(request.attachment))) }
-
     if traits.keepsDefinition, !draft.touches(.definition), let entry = view[.definition] {
       draft.add(.check(.definition, entry.revision))
     }
     var grant = Draft.Grant(
-      wish: unfinished.wish,
+      wish: wish,
       fulfilment: .acquired(
         Acquired(attachment: attachment, definition: definition, isRepeat: false)))
-    grant.chunks = unfinished.chunks
-    for (key, value) in created {
-      if isInWork(key, draft) { return .deferred }
+    grant.chunks = touched
+    var isFree = true
+    func create(_ key: StoreKey, _ value: StoreValue) {
       // Only where repeats are refused can an attachment be there already, with other addresses.
-      draft.add(.put(key, value, expected: view[key]?.revision ?? .absent))
+      let operation = StoreOperation.put(key, value, expected: view[key]?.revision ?? .absent)
+      isFree = isFree && !isBusy(key) && draft.addIfNew(operation)
       grant.holdings.append(key)
     }
+    create(.attachment(request.attachment), .attachment(attachment))
+    let lease = Lease(request.attachment, attachment)
+    for holding in holdings { create(.lease(holding.address), .lease(lease)) }
+    if let mac = request.mac { create(.mac(mac), .mac(request.attachment)) }
+    guard isFree else { return .deferred }
     draft.grants.append(grant)
     return .drafted
   }

@@ -42,7 +42,7 @@ extension Planner {
   /// conditional on that lease, and the search goes on.
   func take(
     from chunk: inout Chunk, _ key: ChunkKey, _ usable: [ClosedRange<Int>], _ isSequential: Bool,
-    _ definition: NetworkDefinition, _ grant: inout Draft.Grant, _ draft: inout Draft
+    _ definition: NetworkDefinition, _ touched: inout [ChunkKey], _ draft: inout Draft
   ) -> Taken {
     let now = configuration.surroundings.now()
     let cooldown = UInt64(definition.cooldown.seconds)
@@ -55,7 +55,7 @@ extension Planner {
       guard let bit = found else { return .nothing }
       let address = key.pool.address(of: key.pool.ordinal(of: key.node, bit: bit))
       guard strays.contains(address) else {
-        put(chunk, key, &grant, &draft)
+        put(chunk, key, &touched, &draft)
         return .bit(bit)
       }
       let lease = StoreKey.lease(address)
@@ -64,12 +64,12 @@ extension Planner {
         return .needs([lease, .chunk(key)])
       }
       guard entry != .absent else {
-        put(chunk, key, &grant, &draft)
+        put(chunk, key, &touched, &draft)
         return .bit(bit)
       }
       // Leased under a clear bit: the bit stays set, as long as the lease is there.
       if !draft.touches(lease) { draft.add(.check(lease, entry.revision)) }
-      put(chunk, key, &grant, &draft)
+      put(chunk, key, &touched, &draft)
     }
   }
 
@@ -89,7 +89,7 @@ extension Planner {
   /// Takes an address that was asked for by name.
   func take(
     _ address: IPAddress, set: Int, _ layout: SetLayout, _ definition: NetworkDefinition,
-    _ grant: inout Draft.Grant, _ draft: inout Draft
+    _ touched: inout [ChunkKey], _ draft: inout Draft
   ) -> Found {
     guard let place = layout.segment(allowing: address) else {
       return .verdict(.resolved(.failure(.requestedElsewhere([address]))))
@@ -109,7 +109,7 @@ extension Planner {
       bit: bit, borrowing: definition.cooldown.policy == .borrow,
       now: configuration.surroundings.now(), cooldown: UInt64(definition.cooldown.seconds))
     if isFree, !strays.contains(address) {
-      put(chunk, key, &grant, &draft)
+      put(chunk, key, &touched, &draft)
       return .taken(pool, place.ordinal)
     }
     if isInWork(.chunk(key), draft) { return .verdict(.deferred) }
@@ -117,7 +117,7 @@ extension Planner {
       return .verdict(.needs([.chunk(key), lease], .consistent))
     }
     if isFree, view[lease] == .absent {
-      put(chunk, key, &grant, &draft)
+      put(chunk, key, &touched, &draft)
       return .taken(pool, place.ordinal)
     }
     return .verdict(
@@ -127,9 +127,9 @@ extension Planner {
             set: set, address, definition.rangeSets[set], holder: view[lease]?.value?.owner))))
   }
 
-  func put(_ chunk: Chunk, _ key: ChunkKey, _ grant: inout Draft.Grant, _ draft: inout Draft) {
+  func put(_ chunk: Chunk, _ key: ChunkKey, _ touched: inout [ChunkKey], _ draft: inout Draft) {
     draft.put(chunk, at: key, seen: view[.chunk(key)]?.revision ?? .absent)
-    grant.chunks.insert(key)
+    if !touched.contains(key) { touched.append(key) }
   }
 
   /// How many full children one wish may report to their parents: each is two operations more.
@@ -138,7 +138,7 @@ extension Planner {
   /// Sets the parents' bits of full chunks that the search met, with the commit at hand, unless the
   /// parent is contended or the commit would become too large: marks can wait.
   func apply(
-    _ marks: [TreeMark], in pool: PoolGeometry, _ wish: Wish, _ grant: inout Draft.Grant,
+    _ marks: [TreeMark], in pool: PoolGeometry, _ wish: Wish, _ touched: inout [ChunkKey],
     _ draft: inout Draft
   ) {
     guard !traits.isLocal else { return }
@@ -159,8 +159,8 @@ extension Planner {
         draft.chunk(parentKey) ?? entry.chunk
         ?? Chunk(chunkBits: pool.chunkBits, incarnation: child.incarnation)
       mark.set(child: &child, parent: &parent)
-      put(child, childKey, &grant, &draft)
-      put(parent, parentKey, &grant, &draft)
+      put(child, childKey, &touched, &draft)
+      put(parent, parentKey, &touched, &draft)
     }
   }
 
@@ -171,11 +171,11 @@ extension Planner {
     case .ready(let definition, let layouts):
       for index in layouts.indices {
         var trial = draft
-        var grant = Draft.Grant(wish: wish, fulfilment: .available)
-        switch search(Hunt(set: index, layouts[index], definition), &wish, &grant, &trial) {
+        var touched: [ChunkKey] = []
+        switch search(Hunt(set: index, layouts[index], definition), &wish, &touched, &trial) {
         case .verdict(let verdict): return verdict
         case .taken:
-          let keys = Set(grant.chunks.map(StoreKey.chunk))
+          let keys = Set(touched.map(StoreKey.chunk))
           guard keys.allSatisfy(view.isConfirmed) else { return .needs(keys, .consistent) }
         }
       }

@@ -41,7 +41,14 @@ extension Planner {
 
   /// Whether a commit that is being drafted or in flight writes the key.
   func isInWork(_ key: StoreKey, _ draft: Draft) -> Bool {
-    draft.touches(key) || busy.contains(key)
+    draft.touches(key) || isBusy(key)
+  }
+
+  /// Whether a commit in flight writes the key; of leases that is not kept (``Commit/writtenKeys``).
+  func isBusy(_ key: StoreKey) -> Bool {
+    if busy.isEmpty { return false }
+    if case .lease = key { return false }
+    return busy.contains(key)
   }
 
   /// Flights whose outcome is not known.

@@ -99,18 +99,18 @@ extension Planner {
       // Damaged, missing or clear already: the lease goes as long as the chunk stays as it is, and
       // the bit is left to repair.
       if !draft.touches(.chunk(key)) { draft.add(.check(.chunk(key), entry.revision)) }
-      grant.chunks.insert(key)
+      grant.touch(key)
       return
     }
     draft.put(chunk, at: key, seen: entry.revision)
     draft.release(place.bit, of: key)
-    grant.chunks.insert(key)
+    grant.touch(key)
     while chunk.isMarked, let up = key.pool.parent(of: key.node) {
       key = ChunkKey(pool: key.pool, node: up.node)
       let entry = view[.chunk(key)] ?? .absent
       guard let parent = draft.chunk(key) ?? entry.chunk else { return }
       draft.put(parent, at: key, seen: entry.revision)
-      grant.chunks.insert(key)
+      grant.touch(key)
       chunk = parent
     }
   }

@@ -49,8 +49,9 @@ extension Planner {
   }
 
   mutating func search(
-    _ hunt: Hunt, _ wish: inout Wish, _ grant: inout Draft.Grant, _ draft: inout Draft
+    _ hunt: Hunt, _ wish: inout Wish, _ touched: inout [ChunkKey], _ draft: inout Draft
   ) -> Found {
+    if let found = searchOn(hunt, wish, &touched, &draft) { return found }
     guard let entry = view[.cursor(set: hunt.set)] else {
       return .verdict(.needs([.cursor(set: hunt.set)], .cached))
     }
@@ -61,7 +62,7 @@ extension Planner {
 
     var sightings = Sightings()
     for piece in pieces {
-      if let found = search(piece, hunt, wish, avoiding: true, &sightings, &grant, &draft) {
+      if let found = search(piece, hunt, wish, avoiding: true, &sightings, &touched, &draft) {
         return found
       }
     }
@@ -74,7 +75,7 @@ extension Planner {
           .notBefore(configuration.surroundings.monotonic() &+ wish.owedWait))
       }
       for piece in pieces {
-        if let found = search(piece, hunt, wish, avoiding: false, &sightings, &grant, &draft) {
+        if let found = search(piece, hunt, wish, avoiding: false, &sightings, &touched, &draft) {
           return found
         }
       }
@@ -82,9 +83,23 @@ extension Planner {
     return .verdict(nothingFound(hunt, sightings, draft))
   }
 
+  /// Where the wish before found something there mostly is more, and it is where the search would
+  /// begin anyway: only the tree need not be asked again. `nil` to ask it.
+  private func searchOn(
+    _ hunt: Hunt, _ wish: Wish, _ touched: inout [ChunkKey], _ draft: inout Draft
+  ) -> Found? {
+    guard let place = draft.lastPlaces[hunt.set], wish.avoided.isEmpty, strays.isEmpty,
+      var chunk = draft.chunk(place.key),
+      case .bit(let bit) = take(
+        from: &chunk, place.key, place.usable, false, hunt.definition, &touched, &draft)
+    else { return nil }
+    let pool = place.key.pool
+    return .taken(pool, pool.ordinal(of: place.key.node, bit: bit))
+  }
+
   private func search(
     _ piece: Piece, _ hunt: Hunt, _ wish: Wish, avoiding: Bool, _ sightings: inout Sightings,
-    _ grant: inout Draft.Grant, _ draft: inout Draft
+    _ touched: inout [ChunkKey], _ draft: inout Draft
   ) -> Found? {
     let pool = piece.space.geometry
     let rule: TreeSearch.CoolingRule =
@@ -118,10 +133,13 @@ extension Planner {
         case .chunk(var chunk):
           let usable = piece.space.usableBits(in: node)
           switch take(
-            from: &chunk, key, usable, piece.isSequential, hunt.definition, &grant, &draft)
+            from: &chunk, key, usable, piece.isSequential, hunt.definition, &touched, &draft)
           {
           case .bit(let bit):
-            apply(search.marks, in: pool, wish, &grant, &draft)
+            apply(search.marks, in: pool, wish, &touched, &draft)
+            if !piece.isSequential {
+              draft.lastPlaces[hunt.set] = Draft.Place(key: key, usable: usable)
+            }
             return .taken(pool, pool.ordinal(of: node, bit: bit))
           case .needs(let keys): return .verdict(.needs(keys, .consistent))
           case .nothing: search.reject(node, chunk)
@@ -147,7 +165,7 @@ extension Planner {
           search.reject(node, chunk)
           continue
         }
-        put(chunk, key, &grant, &draft)
+        put(chunk, key, &touched, &draft)
         return .taken(pool, pool.ordinal(of: node, bit: bit))
       case .exhausted(let nodes):
         sightings.proof.formUnion(nodes.map { .chunk(ChunkKey(pool: pool, node: $0)) })
@@ -157,7 +175,7 @@ extension Planner {
   }
 
   private func isBusy(_ key: ChunkKey, _ sightings: inout Sightings) -> Bool {
-    guard !busy.isEmpty, busy.contains(.chunk(key)) else { return false }
+    guard isBusy(.chunk(key)) else { return false }
     sightings.hasBusy = true
     return true
   }

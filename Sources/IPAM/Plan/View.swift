@@ -10,11 +10,17 @@ struct View: Sendable {
   /// need are forgotten. 1,024 chunks of 512 bytes are half a mebibyte.
   static let retainedEntries = 1_024
 
+  /// Definition, chunks and cursors.
   private var entries: [StoreKey: StoreEntry] = [:]
+  /// Leases, attachments and hardware addresses: kept for one round, nothing decides by an old one.
+  private var passing: [StoreKey: StoreEntry] = [:]
   private var confirmed: Set<StoreKey> = []
   private var snapshot: Set<StoreKey> = []
 
-  subscript(key: StoreKey) -> StoreEntry? { entries[key] }
+  subscript(key: StoreKey) -> StoreEntry? {
+    if key.outlastsRounds { return entries[key] }
+    return passing.isEmpty ? nil : passing[key]
+  }
 
   /// Whether the entry was read consistently since the round began.
   func isConfirmed(_ key: StoreKey) -> Bool { confirmed.contains(key) }
@@ -22,20 +28,16 @@ struct View: Sendable {
   mutating func beginRound() {
     confirmed.removeAll(keepingCapacity: true)
     snapshot.removeAll(keepingCapacity: true)
-    // Leases, attachments and hardware addresses are not kept: nothing decides by an old one.
-    entries = entries.filter { key, _ in
-      switch key {
-      case .definition, .chunk, .cursor: true
-      case .lease, .attachment, .mac, .bulk, .journal: false
-      }
-    }
+    passing.removeAll(keepingCapacity: true)
     if entries.count > Self.retainedEntries {
       entries = entries.filter { $0.key == .definition }
     }
   }
 
   mutating func learn(_ answer: [StoreKey: StoreEntry], consistency: Consistency) {
-    entries.merge(answer) { _, new in new }
+    for (key, entry) in answer {
+      if key.outlastsRounds { entries[key] = entry } else { passing[key] = entry }
+    }
     if consistency == .consistent || consistency == .snapshot {
       confirmed.formUnion(answer.keys)
     }
@@ -43,9 +45,21 @@ struct View: Sendable {
   }
 
   mutating func forget(_ key: StoreKey) {
-    entries[key] = nil
-    confirmed.remove(key)
-    snapshot.remove(key)
+    remove(key)
+    unconfirm(key)
+  }
+
+  private mutating func remove(_ key: StoreKey) {
+    if key.outlastsRounds {
+      entries[key] = nil
+    } else if !passing.isEmpty {
+      passing[key] = nil
+    }
+  }
+
+  private mutating func unconfirm(_ key: StoreKey) {
+    if !confirmed.isEmpty { confirmed.remove(key) }
+    if !snapshot.isEmpty { snapshot.remove(key) }
   }
 
   /// Takes over what a commit wrote. Leases, attachments and hardware addresses are forgotten at
@@ -57,10 +71,9 @@ struct View: Sendable {
       case .check, .note: continue
       case .put(.chunk, let value, _), .put(.definition, let value, _):
         entries[key] = StoreEntry(value, revision)
-      case .put, .delete: entries[key] = nil
+      case .put, .delete: remove(key)
       }
-      confirmed.remove(key)
-      snapshot.remove(key)
+      unconfirm(key)
     }
   }
 
@@ -78,4 +91,14 @@ struct View: Sendable {
 
   /// Whether all keys were read together, from one moment, and nothing happened since.
   func isSnapshot(of keys: Set<StoreKey>) -> Bool { keys.isSubset(of: snapshot) }
+}
+
+extension StoreKey {
+  /// Whether a round may go by what an earlier one saw of it.
+  fileprivate var outlastsRounds: Bool {
+    switch self {
+    case .definition, .chunk, .cursor: true
+    case .lease, .attachment, .mac, .bulk, .journal: false
+    }
+  }
 }

@@ -24,6 +24,12 @@ public struct ChunkKey: Hashable, Sendable {
     self.pool = pool
     self.node = node
   }
+
+  /// By what tells chunks apart: most are of one pool.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(pool.subnet.address.value.low)
+    hasher.combine(node.index.offset.low &+ UInt64(truncatingIfNeeded: node.level) &<< 56)
+  }
 }
 
 extension ChunkKey: CustomStringConvertible {
