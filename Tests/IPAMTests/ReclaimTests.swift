@@ -69,6 +69,16 @@ import Testing
     #expect(left.nonce != seen.nonce)
   }
 
+  /// What is made while a collection goes on may be missing in the runtime's list.
+  @Test func aCollectionLeavesWhatIsNotOlderThanItself() async throws {
+    let fixture = try Fixture([["10.1.0.0/24"]])
+    try await fixture.acquire("c1")
+    let deadline = fixture.surroundings.deadline(inMilliseconds: 600_000)
+    let collected = try await fixture.allocator.collect(inUse: { _ in false }, deadline: deadline)
+    #expect(collected.released.isEmpty && collected.failures.isEmpty)
+    #expect(fixture.store.entries[.attachment(fixture.key("c1"))] != nil)
+  }
+
   @Test func whatCannotBeReadIsInUse() async throws {
     let fixture = try Fixture([["10.1.0.0/24"]])
     let deadline = fixture.surroundings.deadline(inMilliseconds: 600_000)

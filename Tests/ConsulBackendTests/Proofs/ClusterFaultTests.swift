@@ -31,10 +31,13 @@ extension Proofs {
       let follower = try #require(try await cluster.followers().first)
       if PluginCall.isAvailable {
         let survivor = fault == .followerKilled ? leader : follower
-        runtimes.append(
-          PluginCall(
+        for node in ["plugin0", "plugin1"] {
+          var call = PluginCall(
             network: network, port: survivor.port, host: survivor.host,
-            stateDirectory: state.path + "/plugin"))
+            stateDirectory: "\(state.path)/\(node)")
+          call.node = node
+          runtimes.append(call)
+        }
       }
       let load = Traffic()
       try await load.run(runtimes) {

@@ -26,6 +26,7 @@ struct PluginCall: Sendable {
   var port: Int
   var host = "127.0.0.1"
   let stateDirectory: String
+  var node = "plugin"
   var token: String?
   var timeout = "30s"
   var valid: [String]?
@@ -40,7 +41,7 @@ struct PluginCall: Sendable {
     return """
       {"cniVersion": "1.1.0", "name": "net"\(valid ?? ""), "ipam": {"type": "consul",
       "consul_addr": "\(host)", "consul_port": \(port), "prefix": "\(network.prefix)",
-      "stateDir": "\(stateDirectory)", "node": "plugin", "timeout": "\(timeout)",
+      "stateDir": "\(stateDirectory)", "node": "\(node)", "timeout": "\(timeout)",
       "cooldown": "0s", "journal": \(network.definition.journal), "ranges": [\(ranges)]}}
       """
   }

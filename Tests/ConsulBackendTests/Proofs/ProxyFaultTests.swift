@@ -57,8 +57,14 @@ extension Proofs {
         try Process(
           proxy.address, network, node: "n\(index)", stateDirectory: folders[index].path)
       }
+      var runtimes: [any Runtime] = processes
+      if PluginCall.isAvailable, mix.name == "all" {
+        runtimes.append(
+          PluginCall(
+            network: network, port: proxy.port, stateDirectory: folders[0].path + "/plugin"))
+      }
       let load = Traffic(impatience: 3)
-      try await load.run(processes) {
+      try await load.run(runtimes) {
         for _ in 0..<4 {
           try proxy.deliverLate()
           try await load.more(20, "with \(mix.name)")
