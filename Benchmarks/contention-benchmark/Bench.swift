@@ -31,7 +31,10 @@ struct Bench: Sendable {
       return result
     } catch {
       try? removeKeys(cell, place)
-      throw error
+      guard let servers, !servers.isRunning else { throw error }
+      throw BenchmarkError(
+        "\(cell.name), \(cell.writers) writers: its Consul ended while it was measured (killed, out of "
+          + "memory, a full disk?): \(error)")
     }
   }
 

@@ -79,6 +79,8 @@ struct Cell: Codable, Hashable, Sendable {
   /// Whether the writers of a node share commits.
   var groupCommit = true
   var pool = "10.64.0.0/16"
+  /// The binary logarithm of the addresses in a chunk; nil for the pool's default.
+  var bits: Int?
   /// Percent of the pool that is taken before the clock begins, spread evenly.
   var fill = 0
   var mix = Mix.acquire
@@ -112,6 +114,7 @@ struct Cell: Codable, Hashable, Sendable {
     if !work.isBaseline {
       if nodes > 1, nodes != processes { parts.append("\(nodes) nodes") }
       if chunks != .home { parts.append("\(chunks) chunk") }
+      if let bits { parts.append("chunks of \(1 << bits)") }
       if !groupCommit { parts.append("no group commit") }
       if mix != .acquire { parts.append("\(mix)") }
     }
@@ -127,10 +130,10 @@ struct Cell: Codable, Hashable, Sendable {
   /// The first second of separate processes does not count: they begin by reading.
   var warmUp: Double { processes > 1 && operations == nil && !untilFull ? 1 : 0 }
 
-  /// The chunk size that the definition says: the pool's own default unless all is to be in one key.
+  /// The chunk size that the definition says: what was asked for, or all in one key.
   var chunkBits: Int? {
     get throws {
-      guard chunks == .shared, !work.isBaseline else { return nil }
+      guard chunks == .shared, !work.isBaseline else { return bits }
       let prefix = try Prefix(parsing: pool)
       let bits = prefix.address.family.bitWidth - prefix.length
       guard bits <= 14 else {
@@ -175,6 +178,8 @@ struct Cell: Codable, Hashable, Sendable {
     try refuse(
       bulk < 1 || bulk > 1 && (work != .bits || writers > 1), "--bulk: one writer, with --bare")
     try refuse(processes > 1 && work.isBaseline, "baselines are threads of one process")
+    try refuse(bits.map { !(6...14).contains($0) } ?? false, "--chunk-bits: 6 to 14")
+    try refuse(bits != nil && chunks == .shared, "--chunk-bits: not with --chunks shared")
     try refuse(watchers > 0 && !ground.isConsul, "--watchers: only Consul has them")
     try refuse((valueSize ?? 0) > 380_000, "--value-size: Consul takes up to 380,000 bytes")
     _ = try definition

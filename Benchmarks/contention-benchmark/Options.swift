@@ -102,6 +102,9 @@ struct SweepOptions: ParsableArguments {
   @Option(help: "Whether the waiting writers of a node share a commit: on, off.")
   var groupCommit: Values<Bool> = "on"
   @Option(help: "The pool; with --chunks shared a /18 unless said.") var pool: Values<String>?
+  @Option(
+    help: "The binary logarithm of the addresses in a chunk, 6 to 14; the default unless said.")
+  var chunkBits: Values<Int>?
   @Option(help: "Percent of the pool taken before the clock begins: 0, 50, 90, 99, 100 …")
   var fill: Values<Int> = "0"
   @Option(
@@ -173,6 +176,7 @@ struct SweepOptions: ParsableArguments {
       if $1 == .shared { $0.pool = "10.64.0.0/18" }
     }
     vary(pool?.all) { $0.pool = $1 }
+    vary(chunkBits?.all) { $0.bits = $1 }
     vary(mix.all) { $0.mix = $1 }
     vary(fill.all) { $0.fill = $1 }
     vary(groupCommit.all) { $0.groupCommit = $1 }

@@ -58,6 +58,9 @@ final class ConsulServer: Sendable {
     }
   }
 
+  /// Whether none has ended by itself.
+  var isRunning: Bool { processes.allSatisfy(\.isRunning) }
+
   /// Ends them and removes their data.
   func end() {
     for process in processes { Children.end(process) }

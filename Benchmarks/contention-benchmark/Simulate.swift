@@ -30,6 +30,11 @@ struct Simulate: AsyncParsableCommand {
   var callers = 1
   @Option(help: "The network is the smallest that the pods fill to no more than this, in percent.")
   var maxFill = 80
+  @Option(
+    help: ArgumentHelp(
+      "This network instead, filled to its last address by every cluster; --pods is of no account.",
+      valueName: "subnet"))
+  var fillUp: String?
   @Option(help: "The binary logarithm of the addresses in a chunk (6…14); the default if left out.")
   var chunkBits: Int?
   @Option(help: "What decides all chance.") var seed: UInt64 = 1
@@ -48,6 +53,7 @@ struct Simulate: AsyncParsableCommand {
     guard pods >= nodes * callers, pods <= 10_000_000 else {
       throw ValidationError("--pods: at least one for each node and caller, up to 10,000,000")
     }
+    if let fillUp { try validate(fillUp) }
     guard (1...100).contains(maxFill) else { throw ValidationError("--max-fill: 1 to 100") }
     guard chunkBits.map((6...14).contains) ?? true else {
       throw ValidationError("--chunk-bits: 6 to 14")
@@ -67,19 +73,20 @@ struct Simulate: AsyncParsableCommand {
     if let saveCalibration {
       try measured.encoded().write(to: URL(fileURLWithPath: saveCalibration))
     }
-    let service = measured.service
     var report = SimulateReport(
       calibration: measured, source: calibration.map { "file \($0)" } ?? "measured in this run",
       seed: seed)
     for reality in measured.realities {
       showProgress("simulating \(reality.shape.name)")
-      let ran = try SimulatedRun(of: reality.shape, service, seed: seed)
+      let ran = try SimulatedRun(of: reality.shape, measured, seed: seed)
       report.comparisons.append(Comparison(reality: reality, simulated: ran))
     }
     for shape in try shapes() {
       showProgress("simulating \(shape.name)")
       report.runs.append(
-        try SimulatedRun(of: shape, service, chunkBits: chunkBits, seed: seed) {
+        try SimulatedRun(
+          of: shape, measured, chunkBits: chunkBits, endsWhenFull: fillUp != nil, seed: seed
+        ) {
           showProgress("simulating \(shape.name): \($0) %")
         })
     }
@@ -97,12 +104,23 @@ struct Simulate: AsyncParsableCommand {
   func shapes() throws -> [Shape] {
     let sizes = sequence(first: 10) { $0 * 10 }.prefix { $0 < nodes } + [nodes]
     return try sizes.map { size in
+      if let fillUp {
+        return Shape(
+          name: "\(size) nodes", nodes: size, callers: callers, operations: 1 << 24,
+          subnet: fillUp, keeps: 1 << 24)
+      }
       // A pod more rather than less, so that each caller has as many.
       let each = (pods + nodes * callers - 1) / (nodes * callers)
       return Shape(
         name: "\(size) nodes", nodes: size, callers: callers, operations: each,
         subnet: try subnet(for: size * callers * each), keeps: each)
     }
+  }
+
+  private func validate(_ subnet: String) throws {
+    guard let prefix = try? Prefix(parsing: subnet), prefix.family == .ipv4,
+      (8...28).contains(prefix.length)
+    else { throw ValidationError("--fill-up \(subnet): an IPv4 subnet from a /8 to a /28") }
   }
 
   /// The smallest subnet of 10.0.0.0/8 that so many pods fill to no more than wanted; network,
@@ -128,6 +146,8 @@ struct SimulatedRun: Codable {
   let commits: Int
   let conflicts: Int
   let reads: Int
+  /// Of all requests and replies.
+  let bytes: Calibration.Bytes
   let perSecond: Double
   let p50: Double
   let p99: Double
@@ -147,25 +167,36 @@ struct SimulatedRun: Codable {
   /// A lost race is an entry of the log that changed nothing.
   var wastedPerOperation: Double { Double(conflicts) / Double(max(1, succeeded)) }
 
+  var bytesPerOperation: Calibration.Bytes {
+    let count = Double(max(1, succeeded))
+    return Calibration.Bytes(sent: bytes.sent / count, received: bytes.received / count)
+  }
+
   init(
-    of shape: Shape, _ service: Scenario.Service, chunkBits: Int? = nil, seed: UInt64,
-    progress: (Int) -> Void = { _ in }
+    of shape: Shape, _ measured: Calibration, chunkBits: Int? = nil,
+    endsWhenFull: Bool = false, seed: UInt64, progress: (Int) -> Void = { _ in }
   ) throws {
-    let scenario = try shape.scenario(service, chunkBits: chunkBits)
+    var scenario = try shape.scenario(measured.service, chunkBits: chunkBits)
+    scenario.endsWhenFull = endsWhenFull
     let room = try scenario.definition.layouts()[0].capacity.uint64.flatMap { Int(exactly: $0) }
     guard let room else { throw BenchmarkError("\(shape.subnet) is too large to simulate") }
     let store = CompactStore()
-    let simulation = Simulation(scenario, capacity: room, seed: seed, store: store)
+    let metered = MeteredStore(store, Traffic(measured))
+    let simulation = Simulation(scenario, capacity: room, seed: seed, store: metered)
     let report = simulation.run(progress: progress).report
+    bytes = metered.bytes
     let latencies = report.latencies.sorted()
     func milliseconds(_ part: Double) -> Double {
       guard !latencies.isEmpty else { return 0 }
       let index = Int((Double(latencies.count) * part).rounded(.up)) - 1
       return Double(latencies[max(0, index)]) / 1e6
     }
-    (nodes, pods) = (shape.nodes, shape.nodes * shape.callers * shape.operations)
+    nodes = shape.nodes
+    pods = endsWhenFull ? room : shape.nodes * shape.callers * shape.operations
     (subnet, fill) = (shape.subnet, Double(store.leaseCount) / Double(room) * 100)
-    (succeeded, failed) = (report.succeeded, report.failed + report.exhausted)
+    succeeded = report.succeeded
+    // Where the pool is to be filled, each caller is refused once.
+    failed = report.failed + (endsWhenFull ? 0 : report.exhausted)
     (commits, conflicts, reads) = (report.commits, report.conflicts, report.reads)
     seconds = Double(report.elapsed) / 1e9
     perSecond = Double(report.succeeded) / max(seconds, 1e-9)

@@ -21,6 +21,14 @@ struct Calibration: Codable, Equatable {
     /// The time between two commits of all connections together, by windows of 50 ms.
     let between: [UInt64]
     let perSecond: Double
+    /// Bytes of a request and of its reply, headers included.
+    let bytes: Bytes
+  }
+
+  /// Bytes that a process wrote and read.
+  struct Bytes: Codable, Equatable {
+    var sent: Double
+    var received: Double
   }
 
   /// The server, and when it was measured.
@@ -30,6 +38,10 @@ struct Calibration: Codable, Equatable {
   let reads: [UInt64]
   /// Of all connections together.
   let readsPerSecond: Double
+  /// Of a read.
+  let readBytes: Bytes
+  /// What of a read's reply, and of each write, is the chunk's value.
+  let chunkBytes: Double
   /// By operations, fewest first: 1 (the plain commit rate), 3 (one lease), 63 (31 leases).
   let writes: [Write]
   let planning: [UInt64]
@@ -54,13 +66,15 @@ struct Calibration: Codable, Equatable {
   }
 
   init(
-    server: String, date: String, reads: [UInt64], readsPerSecond: Double, writes: [Write],
-    planning: [UInt64], realities: [Reality]
+    server: String, date: String, reads: [UInt64], readsPerSecond: Double, readBytes: Bytes,
+    chunkBytes: Double, writes: [Write], planning: [UInt64], realities: [Reality]
   ) throws {
     self.server = server
     self.date = date
     self.reads = reads
     self.readsPerSecond = readsPerSecond
+    self.readBytes = readBytes
+    self.chunkBytes = chunkBytes
     self.writes = writes
     self.planning = planning
     self.realities = realities

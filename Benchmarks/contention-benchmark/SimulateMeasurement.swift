@@ -18,6 +18,7 @@ struct Measurement {
     var version = ""
     var reads: [UInt64] = []
     var readsPerSecond = 0.0
+    var readBytes = Calibration.Bytes(sent: 0, received: 0)
     var writes: [Calibration.Write] = []
     for leases in [0, 1, 31] {
       progress("measuring commits of \(leases) leases")
@@ -30,13 +31,14 @@ struct Measurement {
         writes.append(
           Calibration.Write(
             operations: 1 + 2 * leases, latencies: Calibration.quantiles(alone.latencies),
-            between: Calibration.quantiles(all.between), perSecond: all.perSecond))
+            between: Calibration.quantiles(all.between), perSecond: all.perSecond,
+            bytes: all.bytesOfOne))
         guard leases == 1 else { return }
         progress("measuring reads")
         reads = try await load.run(.read, connections: 1, seconds: seconds).latencies
-        readsPerSecond = try await load.run(
-          .read, connections: Calibration.connections, seconds: seconds
-        ).perSecond
+        let read = try await load.run(
+          .read, connections: Calibration.connections, seconds: seconds)
+        (readsPerSecond, readBytes) = (read.perSecond, read.bytesOfOne)
       }
     }
     progress("measuring the allocator")
@@ -48,7 +50,9 @@ struct Measurement {
     }
     return try Calibration(
       server: version, date: Date().formatted(.iso8601), reads: Calibration.quantiles(reads),
-      readsPerSecond: readsPerSecond, writes: writes, planning: Calibration.quantiles(planning),
+      readsPerSecond: readsPerSecond, readBytes: readBytes,
+      chunkBytes: Double(Traffic.encoded(ServerLoad.chunk())), writes: writes,
+      planning: Calibration.quantiles(planning),
       realities: realities)
   }
 
@@ -96,6 +100,7 @@ struct ServerLoad {
     /// Moments at which something ended.
     var ends: [UInt64] = []
     var start: UInt64 = 0
+    var usage = Usage()
 
     static let window: UInt64 = 50_000_000
     /// The first tenth of a second fills queues and connections.
@@ -104,6 +109,13 @@ struct ServerLoad {
     var perSecond: Double {
       guard let last = ends.max(), !steady.isEmpty else { return 0 }
       return Double(steady.count) * 1e9 / Double(last - start - 2 * Self.window)
+    }
+
+    /// Of each read or write: nothing else of this process writes or reads meanwhile.
+    var bytesOfOne: Calibration.Bytes {
+      let count = Double(max(1, ends.count))
+      return Calibration.Bytes(
+        sent: Double(usage.bytesOut) / count, received: Double(usage.bytesIn) / count)
     }
 
     /// The mean time between two ends of its window, for each end: a window counts by what it saw,
@@ -131,6 +143,7 @@ struct ServerLoad {
   func run(_ kind: Kind, connections: Int, seconds: Double) async throws -> Result {
     let pool = PoolGeometry(subnet: try Prefix(parsing: "10.0.0.0/8"), chunkBits: 12)
     guard let pool else { throw BenchmarkError("a /8 is a pool") }
+    let before = Usage.now
     let start = surroundings.monotonic()
     let end = start + UInt64(seconds * 1e9)
     return try await withThrowingTaskGroup(of: Result.self) { group in
@@ -144,8 +157,17 @@ struct ServerLoad {
         $0.ends += $1.ends
       }
       all.start = start
+      all.usage = Usage.now - before
       return all
     }
+  }
+
+  /// Half full and without any order, as a chunk is that many nodes use: its largest encoding.
+  static func chunk() -> Chunk {
+    var random = Chance(seed: 0x5EED)
+    var chunk = Chunk(chunkBits: 12, incarnation: 1)
+    chunk.bitmap = ChunkBitmap(chunkBits: 12) { _ in random.next() }
+    return chunk
   }
 
   private func connection(
@@ -153,10 +175,8 @@ struct ServerLoad {
   ) async throws -> Result {
     let store = try realStore(address, network)
     let key = ChunkKey(pool: pool, node: pool.leaf(ChunkIndex(UInt64(index))))
-    // Half full and without any order, as a chunk is that many nodes use: its largest encoding.
     var random = SystemRandomNumberGenerator()
-    var chunk = Chunk(chunkBits: 12, incarnation: 1)
-    chunk.bitmap = ChunkBitmap(chunkBits: 12) { _ in random.next() }
+    var chunk = Self.chunk()
     var revision = Revision.absent
     var result = Result()
     while surroundings.monotonic() < end {

@@ -58,6 +58,8 @@ struct Reality: Codable, Equatable {
   /// Entries of the server's log beyond the commits that happened.
   let wasted: Int
   let perSecond: Double
+  /// Of this process, while it ran.
+  let bytes: Calibration.Bytes
   /// What history and audit found wrong; must be empty.
   let findings: [String]
 
@@ -67,7 +69,10 @@ struct Reality: Codable, Equatable {
     let scenario = try shape.scenario(.init(hop: [0], round: [0], perCommit: [0]))
     let run = RealRun(scenario: scenario, address: server.address)
     let before = try server.lastLogIndex() ?? 0
+    let used = Usage.now
     let counts = try await run.run()
+    let usage = Usage.now - used
+    bytes = Calibration.Bytes(sent: Double(usage.bytesOut), received: Double(usage.bytesIn))
     let entries = (try server.lastLogIndex() ?? 0) - before
     (succeeded, failed) = (counts.succeeded, counts.failed)
     (commits, conflicts) = (counts.commits, counts.conflicts)

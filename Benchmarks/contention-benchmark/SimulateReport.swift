@@ -43,6 +43,8 @@ struct Comparison: Codable {
         Double(reality.commits)),
       figure("conflicts/op", simulated.wastedPerOperation, Double(reality.conflicts)),
       figure("wasted/op", simulated.wastedPerOperation, Double(reality.wasted)),
+      figure("bytes sent/op", simulated.bytesPerOperation.sent, reality.bytes.sent),
+      figure("bytes received/op", simulated.bytesPerOperation.received, reality.bytes.received),
       Figure(
         name: "operations/s", simulated: simulated.perSecond, measured: reality.perSecond, bound: 2,
         floor: 1),
@@ -117,7 +119,8 @@ struct SimulateReport {
 
   private static let head = [
     "nodes", "pods", "subnet", "fill %", "pods/s", "of commit rate", "commits/op", "wasted/op",
-    "reads/op", "p50 ms", "p99", "p99.9", "max", "Jain", "server busy %", "late", "duplicates",
+    "reads/op", "B out/op", "B in/op", "p50 ms", "p99", "p99.9", "max", "Jain", "server busy %",
+    "late", "duplicates",
     "limit",
   ]
 
@@ -126,7 +129,9 @@ struct SimulateReport {
       "\(run.nodes)", "\(run.pods)", run.subnet, decimal(run.fill, 0), decimal(run.perSecond, 0),
       decimal(run.perSecond / calibration.commitRate, 2), decimal(run.commitsPerOperation, 3),
       decimal(run.wastedPerOperation, 3),
-      decimal(Double(run.reads) / Double(max(1, run.succeeded)), 3), decimal(run.p50, 1),
+      decimal(Double(run.reads) / Double(max(1, run.succeeded)), 3),
+      decimal(run.bytesPerOperation.sent, 0), decimal(run.bytesPerOperation.received, 0),
+      decimal(run.p50, 1),
       decimal(run.p99, 1), decimal(run.p999, 1), decimal(run.longest, 0),
       decimal(run.fairness, 3), decimal(run.busy * 100, 0), "\(run.failed)",
       "\(run.findings.count)", run.limit,

@@ -74,6 +74,9 @@ public struct Scenario: Sendable {
   public var releases = 30
   /// Callers pause for less than this between operations and before their first, in nanoseconds.
   public var pause: UInt64 = 1_000_000
+  /// Whether a caller that was told that nothing is free begins nothing more: a pool is filled to its
+  /// last address by as many operations as that takes.
+  public var endsWhenFull = false
   /// Whether the run ends with all that the callers saw; addresses held twice are found without it.
   public var keepsHistory = true
   /// How long an operation may take, in nanoseconds.

@@ -155,6 +155,7 @@ extension Simulation {
       succeed(called)
     case (.acquire, .failure(.exhausted(let proof))):
       report.exhausted += 1
+      if scenario.endsWhenFull { callers[index].left = 0 }
       if leases < capacity, lastFull.map({ $0 < called }) ?? true {
         report.lies.append("\(proof.figures), at \(now); \(leases) of \(capacity) were in use")
       }
@@ -177,7 +178,7 @@ extension Simulation {
     report.succeeded += 1
     report.elapsed = clock.nanoseconds
     report.latencies.append(clock.nanoseconds - called)
-    if report.succeeded == callers.count * scenario.operations / 2 { report.fairness = fairness }
+    if report.succeeded == expected / 2 { report.fairness = fairness }
   }
 
   private var fairness: Double {

@@ -118,6 +118,12 @@ public final class Simulation {
     }
   }
 
+  /// How many operations the run is about to see.
+  var expected: Int {
+    let most = callers.count * scenario.operations
+    return scenario.endsWhenFull ? min(capacity, most) : most
+  }
+
   /// How long a caller pauses.
   func pause() -> UInt64 {
     scenario.pause == 0 ? 0 : .random(in: 0..<scenario.pause, using: &chance)
@@ -147,7 +153,7 @@ public final class Simulation {
     while let (moment, event) = agenda.takeFirst() {
       clock.move(to: moment)
       perform(event)
-      let done = report.succeeded * 100 / (callers.count * scenario.operations)
+      let done = report.succeeded * 100 / expected
       if done > percent {
         percent = done
         progress(percent)
