@@ -120,7 +120,7 @@ import Testing
   }
 
   @Test func aFullChunkThatDoesNotKnowItsMark() async throws {
-    let broken = try await Broken(subnet: "10.1.0.0/16", kind: .bare)
+    let broken = try await Broken(subnet: "10.1.0.0/20", kind: .bare)
     let pool = try broken.pool
     for (isMarked, expected) in [(false, [AuditFinding.Kind.falseMark]), (true, [])] {
       var root = Chunk(chunkBits: pool.chunkBits, incarnation: broken.incarnation)

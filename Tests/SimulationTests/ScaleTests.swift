@@ -58,6 +58,37 @@ import TestSupport
     #expect(simulation.findings(in: store) + store.findings() == [], "\(seed)")
   }
 
+  @Test func nodesGoOnUntilThePoolIsFull() throws {
+    let seed = TestSeed()
+    var (scenario, capacity) = try Self.scenario(
+      nodes: 16, operations: 1_000, subnet: "10.1.0.0/23", keeps: 1_000, releases: 0)
+    scenario.endsWhenFull = true
+    let store = CompactStore()
+    let simulation = Simulation(scenario, capacity: capacity, seed: seed.value, store: store)
+    let report = simulation.run().report
+    #expect((report.succeeded, report.exhausted, report.failed) == (509, 16, 0), "\(seed)")
+    #expect(report.fairness > 0.5 && report.fairness < 1, "\(seed)")
+    #expect(report.duplicates + report.lies == [], "\(seed)")
+    #expect(simulation.findings(in: store) + store.findings() == [], "\(seed)")
+  }
+
+  /// More nodes than a /18 would have chunks by the size of its subnet alone: by default a node finds
+  /// one nearly to itself.
+  @Test func manyNodesWasteLittleByDefault() throws {
+    let seed = TestSeed()
+    func wasted(chunkBits: Int?) throws -> Double {
+      var (scenario, capacity) = try Self.scenario(
+        nodes: 160, operations: 10, subnet: "10.0.0.0/18", keeps: 10, releases: 0)
+      scenario.definition.chunkBits = chunkBits
+      let simulation = Simulation(
+        scenario, capacity: capacity, seed: seed.value, store: CompactStore())
+      let report = simulation.run().report
+      return Double(report.conflicts) / Double(report.succeeded)
+    }
+    let (few, many) = (try wasted(chunkBits: 8), try wasted(chunkBits: nil))
+    #expect(many < 0.5 && many < few / 2, "\(many) and \(few), \(seed)")
+  }
+
   /// A store that breaks a promise of its kind.
   final class BrokenStore: SimulatedStore {
     enum Promise: CaseIterable {

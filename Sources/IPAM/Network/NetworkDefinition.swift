@@ -63,7 +63,8 @@ public struct NetworkDefinition: Hashable, Sendable {
   public var cooldown: Cooldown
   /// Where the search begins.
   public var searchOrder: SearchOrder
-  /// The binary logarithm of the ordinals in a chunk (6...14); nil for the default of each pool.
+  /// The binary logarithm of the ordinals in a chunk (6...14); nil for the default of each pool,
+  /// which is smaller for leases of many nodes than for bulk use.
   public var chunkBits: Int?
   /// The prefix length that one ordinal stands for; nil for single addresses.
   public var unitPrefixLength: Int?

@@ -26,17 +26,27 @@ public struct SetLayout: Hashable, Sendable {
 
   /// Lays out a set.
   ///
+  /// - Parameters:
+  ///   - set: The ranges.
+  ///   - exclusions: Addresses that are never handed out.
+  ///   - unitPrefixLength: What one ordinal stands for; nil for an address.
+  ///   - chunkBits: The binary logarithm of the ordinals in a chunk; nil for the default.
+  ///   - isForNodes: Whether many nodes take from it at once, one ordinal at a time: then the default
+  ///     is 6 above 2^8 ordinals (12 at most, where 2^15 chunks are not enough), else the pool's own.
   /// - Throws: ``NetworkDefinitionError`` if the unit prefix or the chunk size do not fit the subnet.
   /// - Complexity: O(r · e) in ranges and exclusions; independent of the number of addresses.
   public init(
-    _ set: RangeSet, exclusions: [AddressRange], unitPrefixLength: Int?, chunkBits: Int?
+    _ set: RangeSet, exclusions: [AddressRange], unitPrefixLength: Int?, chunkBits: Int?,
+    isForNodes: Bool = false
   ) throws(NetworkDefinitionError) {
     var segments: [Segment] = []
     var pools: [PoolSpace] = []
     for range in set.ranges {
+      let preferred = isForNodes ? Self.chunkBits(forNodesOn: range.subnet, unitPrefixLength) : nil
       guard
         let pool = PoolGeometry(
-          subnet: range.subnet, unitPrefixLength: unitPrefixLength, chunkBits: chunkBits)
+          subnet: range.subnet, unitPrefixLength: unitPrefixLength,
+          chunkBits: chunkBits ?? preferred)
       else {
         throw NetworkDefinitionError(
           "subnet \(range.subnet) cannot be cut into units of prefix length "
@@ -55,6 +65,14 @@ public struct SetLayout: Hashable, Sendable {
     }
     self.segments = segments
     self.pools = pools
+  }
+
+  /// Chunks of 64, about what the pods of one node take, so that nodes which start together seldom
+  /// share one; larger ones from 2^15 chunks on, which are more than a cluster has nodes. Up to 2^8
+  /// ordinals one chunk, the pool's default, finds any of them in one read (decision 0016).
+  private static func chunkBits(forNodesOn subnet: Prefix, _ unitPrefixLength: Int?) -> Int? {
+    let ordinalBits = (unitPrefixLength ?? subnet.family.bitWidth) - subnet.length
+    return ordinalBits <= 8 ? nil : min(max(ordinalBits - 15, 6), 12)
   }
 
   /// How many addresses (or units) the set may hand out.
@@ -129,10 +147,15 @@ extension NetworkDefinition {
     for set in rangeSets {
       layouts.append(
         try SetLayout(
-          set, exclusions: exclusions, unitPrefixLength: unitPrefixLength, chunkBits: chunkBits))
+          set, exclusions: exclusions, unitPrefixLength: unitPrefixLength, chunkBits: chunkBits,
+          isForNodes: isForNodes))
     }
     return layouts
   }
+
+  /// Whether many nodes take from its pools at once, one address at a time: not in bulk, and not in
+  /// the order of addresses, where all would meet at one cursor anyway.
+  private var isForNodes: Bool { kind == .leased && searchOrder == .homeChunk }
 
   /// Refuses pools that overlap without being the same: an address would have two bits. A directory
   /// has no such bits (its files are the truth), so it need not ask.
