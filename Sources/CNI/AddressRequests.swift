@@ -33,24 +33,6 @@ extension NetworkConfiguration {
   }
 }
 
-extension NetworkConfiguration {
-  /// The names of the configuration's members in the order of the text, in lower case. O(members).
-  public var memberNames: [String] {
-    guard case .object(let members) = root.json else { return [] }
-    return members.map { $0.key.lowercased() }
-  }
-
-  /// Refuses requested addresses that are none, in `args` or in `runtimeConfig`. Throws as
-  /// ``addressRequests(arguments:)``, which alone minds an empty one.
-  public func checkRequests(in member: String) throws(CNIError) {
-    var section = try root.section(member)
-    if member == "args" { section = try section?.section("cni") }
-    for element in try section?.list("ips") ?? [] where element.json.string != "" {
-      _ = try element.requestedAddress()
-    }
-  }
-}
-
 /// An address, with or without a prefix length, which is ignored. An IPv4-mapped one is the IPv4
 /// address.
 func requestedAddress(_ text: String) throws(AddressParseError) -> IPAddress {
@@ -76,7 +58,7 @@ extension ConfigurationSection {
 }
 
 extension ConfigurationElement {
-  fileprivate func requestedAddress() throws(CNIError) -> IPAddress {
+  func requestedAddress() throws(CNIError) -> IPAddress {
     let text = try string()
     guard let address = try? CNI.requestedAddress(text) else {
       let message =

@@ -81,6 +81,8 @@ extension NetworkConfiguration {
     let ipam = try ipam()
     let legacy = try RangeText(ipam)
     let sets = try ipam.rangeSets("ranges")
+    // Not used, as with the reference, but decoded like all the others.
+    if legacy.subnet == nil, legacy != RangeText(subnet: nil) { try checkSyntax() }
     return PoolSettings(
       runtimeRangeSets: try root.section("runtimeConfig")?.rangeSets("ipRanges") ?? [],
       rangeSets: legacy.subnet == nil ? sets : [[legacy]] + sets,

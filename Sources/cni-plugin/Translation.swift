@@ -91,33 +91,6 @@ extension NetworkDefinition {
   }
 }
 
-extension NetworkConfiguration {
-  /// Refuses what cannot be decoded, or is no address or prefix, in the ranges, what goes along and what
-  /// is requested: of several the one that a decoder meets first.
-  func checkSyntax() throws {
-    for member in memberNames {
-      switch member {
-      case "args": try checkRequests(in: member)
-      case "ipam": try Self.checkSyntax(of: poolSettings().rangeSets)
-      case "runtimeconfig":
-        try Self.checkSyntax(of: poolSettings().runtimeRangeSets)
-        try checkRequests(in: member)
-      default: continue
-      }
-    }
-  }
-
-  private static func checkSyntax(of sets: [[RangeText]]) throws {
-    for text in sets.joined() {
-      do {
-        try SubnetRange.checkSyntax(SubnetRange.Text(text))
-      } catch {
-        throw CNIError(.configuration, error.description)
-      }
-    }
-  }
-}
-
 extension PoolSettings {
   /// The keys that a file sets, of those in which definitions can differ: a default is no opinion.
   var opinions: Set<String> {

@@ -122,7 +122,7 @@ struct NetworkConfigurationTests {
     (#""SUBNET": "a", "RangeStart": "b""#, [[RangeText(subnet: "a", rangeStart: "b")]]),
     (#""subnet": "a", "Subnet": "b""#, [[RangeText(subnet: "b")]]),
     (#""subnet": """#, [[RangeText(subnet: "")]]),
-    (#""rangeStart": "x""#, []),
+    (#""rangeStart": "10.0.0.9""#, []),
     (
       #""rangeStart": "x", "range-start": "x", "subnet": "a""#,
       [[RangeText(subnet: "a", rangeStart: "x")]]
@@ -145,6 +145,7 @@ struct NetworkConfigurationTests {
       #""range-start": "a", "rangeStart": "b", "subnet": "s""#, 7,
       #"ipam.rangeStart is "b", but range-start is "a""#, "give one of the two"
     ),
+    (#""rangeStart": "x""#, 7, "invalid IP address: x", "ipam.rangeStart"),
     (#""subnet": 5"#, 6, "ipam.subnet must be a string, not a number 5", ""),
     (#""ranges": {}"#, 6, "ipam.ranges must be an array, not an object", ""),
     (#""ranges": [{}]"#, 6, "ipam.ranges[0] must be an array, not an object", ""),

@@ -51,20 +51,35 @@ struct DropInTests {
     #expect(try ours.files() == last.merging(row.files) { $1 })
   }
 
-  /// Of several texts that are no addresses the first one is said.
-  @Test func theFirstInTheTextIsSaid() async throws {
-    let bad = [
-      (#""ipam": {"type": "host-local", "subnet": "yy"}"#, "invalid CIDR address: yy"),
-      (#""args": {"cni": {"ips": ["zz"]}}"#, "invalid IP address zz"),
-      (#""RuntimeConfig": {"ips": ["ww"]}"#, "invalid IP address ww"),
+  /// Of several texts that are no addresses the first one is said, wherever it stands.
+  @Test(arguments: [
+    (#""subnet": "yy", "routes": [{"dst": "rr"}]"#, "invalid CIDR address: yy"),
+    (#""routes": [{"gw": "gg", "dst": "dd"}], "subnet": "10.0.0.0/24""#, "invalid IP address: gg"),
+    (
+      #""Ranges": [[{"subnet": "10.0.0.0/24", "gateway": "hh"}]], "rangeStart": "ss""#,
+      "invalid IP address: hh"
+    ),
+    (#""rangeStart": "ss", "ranges": [[{"subnet": "10.0.0.0/24"}]]"#, "invalid IP address: ss"),
+  ])
+  func theFirstInTheTextIsSaid(ipam: String, message: String) async throws {
+    let runtimes = [
+      (#""ips": ["ww"], "ipRanges": [[{"subnet": "vv"}]]"#, "invalid IP address ww"),
+      (#""ipRanges": [[{"subnet": "vv"}]], "ips": ["ww"]"#, "invalid CIDR address: vv"),
     ]
-    for first in bad.indices {
-      let ordered = bad[first...] + bad[..<first]
-      let text = ordered.map(\.0).joined(separator: ", ")
-      let call = Call("ADD", #"{"cniVersion": "1.0.0", "name": "net", \#(text)}"#)
-      for program in [Program.ours, Program.hostLocal] {
-        let answer = try await call.by(program).run()
-        #expect(answer.isError && answer.message == bad[first].1, "\(program): \(answer)")
+    for (runtime, itsMessage) in runtimes {
+      let bad = [
+        (#""ipam": {"type": "host-local", \#(ipam)}"#, message),
+        (#""args": {"cni": {"ips": ["zz"]}}"#, "invalid IP address zz"),
+        (#""RuntimeConfig": {\#(runtime)}"#, itsMessage),
+      ]
+      for first in bad.indices {
+        let text = (bad[first...] + bad[..<first]).map(\.0).joined(separator: ", ")
+        let call = Call("ADD", #"{"cniVersion": "1.0.0", "name": "net", \#(text)}"#)
+        for program in [Program.ours, Program.hostLocal] {
+          let answer = try await call.by(program).run()
+          let here = Comment(rawValue: "\(program), \(text): \(answer)")
+          #expect(answer.isError && answer.message == bad[first].1, here)
+        }
       }
     }
   }

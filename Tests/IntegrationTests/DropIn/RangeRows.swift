@@ -14,6 +14,10 @@ enum RangeRows {
 
   static let single: [DropInRow] = [
     refused("no subnet", [:], "IP <nil> not v4 nor v6"),
+    DropInRow(
+      "an unused bound that is none",
+      ["ranges": [[["subnet": "10.0.0.0/24"]]], "rangeStart": "zz"],
+      .fails("invalid IP address: zz")),
     refused("/31", ["subnet": "10.0.0.0/31"], "Network 10.0.0.0/31 too small to allocate from"),
     refused("/32", ["subnet": "10.0.0.0/32"], "Network 10.0.0.0/32 too small to allocate from"),
     refused("/127", ["subnet": "fd00::/127"], "Network fd00::/127 too small to allocate from"),
