@@ -14,6 +14,8 @@ struct Command {
   private let backend: Backend
   private let deadline: Deadline
   private let started: UInt64
+  /// What an ADD has made, unless it found it there.
+  private var made: AttachmentKey?
 
   init(_ invocation: Invocation) throws {
     self.invocation = invocation
@@ -37,7 +39,7 @@ struct Command {
   }
 
   /// Does it; what there is to print.
-  func perform() async throws -> AddResult? {
+  mutating func perform() async throws -> AddResult? {
     defer { if Log.keeps(.debug) { log(.debug, "cost", backend.cost) } }
     var result: AddResult?
     switch invocation.command {
@@ -59,7 +61,7 @@ struct Command {
     Log.write(level, message, fields.map { (key: $0.0, value: $0.1) })
   }
 
-  private func add() async throws -> AddResult {
+  private mutating func add() async throws -> AddResult {
     let acquired: Acquired
     do {
       var request = AcquireRequest(
@@ -73,6 +75,7 @@ struct Command {
     }
     if !acquired.isRepeat {
       let name = backend.name(of: invocation.attachment)
+      made = name
       write([JournalEvent(acquired: acquired.attachment, by: name)])
     }
     if Log.keeps(.info) {
@@ -88,16 +91,28 @@ struct Command {
 
   private func delete() async throws {
     do {
-      let names = backend.names(of: invocation.attachment)
-      let released = try await backend.allocator.release(names, deadline: deadline)
-      await backend.allocator.settle()
-      if let released {
-        let name = names.first { $0.node == released.node.name } ?? names[0]
-        write([event(of: released, name)])
-      }
+      try await release(backend.names(of: invocation.attachment))
     } catch {
       throw CNIError(error, backend.remedies)
     }
+  }
+
+  /// Gives back what an ADD has made whose result reached nobody.
+  func takeBack() async {
+    guard let made else { return }
+    do {
+      try await release([made])
+    } catch {
+      log(.error, "not given back: \(error)")
+    }
+  }
+
+  private func release(_ names: [AttachmentKey]) async throws(AllocationError) {
+    let released = try await backend.allocator.release(names, deadline: deadline)
+    await backend.allocator.settle()
+    guard let released else { return }
+    let name = names.first { $0.node == released.node.name } ?? names[0]
+    write([event(of: released, name)])
   }
 
   private func event(of released: Attachment, _ name: AttachmentKey) -> JournalEvent {

@@ -48,7 +48,9 @@ struct Log: Sendable {
     let log = shared.withLock { $0 }
     guard level >= (log.configured ?? .warning) else { return }
     let line = log.line(level, message, fields)
-    if log.configured != nil || level == .warning { SystemProcess.write(line, to: .error) }
+    if log.configured != nil || level == .warning {
+      try? SystemProcess.write(line, to: .error)
+    }
     guard let file = log.file else { return }
     do {
       try SystemProcess.append(line, toFile: file)
@@ -59,7 +61,7 @@ struct Log: Sendable {
       }
       guard isFirst else { return }
       let text = "the log file cannot be written: \(error)"
-      SystemProcess.write(log.line(.warning, text, []), to: .error)
+      try? SystemProcess.write(log.line(.warning, text, []), to: .error)
     }
   }
 

@@ -11,30 +11,45 @@ enum Plugin {
     "cni-ipam-consul: CNI IPAM plugin with a bitmap allocator on Consul or on a local directory"
 
   static func main() {
+    SystemProcess.prepareStreams()
     let prepared = Skeleton.prepare(
       environment: SystemProcess.environment, about: about,
       readInput: { try SystemProcess.readInput(limit: JSONLimits.bytes) })
     switch prepared {
-    case .reply(let reply): finish(reply)
-    case .perform(let invocation): finish(SystemProcess.wait { await perform(invocation) })
+    case .reply(let reply): SystemProcess.exit(answer(reply) ? reply.exitStatus : 1)
+    case .perform(let invocation):
+      SystemProcess.exit(SystemProcess.wait { await perform(invocation) })
     }
   }
 
-  private static func perform(_ invocation: Invocation) async -> Reply {
+  /// Does a command and answers it; the exit status.
+  private static func perform(_ invocation: Invocation) async -> Int32 {
     do {
-      let result = try await Command(invocation).perform()
-      return result.map { invocation.reply(result: $0) } ?? .success
+      var command = try Command(invocation)
+      let result = try await command.perform()
+      let reply = result.map { invocation.reply(result: $0) } ?? .success
+      if answer(reply) { return reply.exitStatus }
+      await command.takeBack()
+      return 1
     } catch {
       let failure = CNIError(wrapping: error)
       Log.write(
         .error, failure.message, [(key: "code", value: String(failure.code.rawValue))])
-      return invocation.reply(failure: failure)
+      let reply = invocation.reply(failure: failure)
+      _ = answer(reply)
+      return reply.exitStatus
     }
   }
 
-  private static func finish(_ reply: Reply) -> Never {
-    SystemProcess.write(reply.standardOutput, to: .output)
-    SystemProcess.write(reply.standardError, to: .error)
-    SystemProcess.exit(reply.exitStatus)
+  /// Whether the reply could be written. Nobody is told of it but who reads standard error.
+  private static func answer(_ reply: Reply) -> Bool {
+    do throws(SystemProcess.Failure) {
+      try SystemProcess.write(reply.standardOutput, to: .output)
+    } catch {
+      try? SystemProcess.write("error writing to stdout: \(error)\n", to: .error)
+      return false
+    }
+    try? SystemProcess.write(reply.standardError, to: .error)
+    return true
   }
 }

@@ -25,11 +25,14 @@ enum SystemProcess {
     }
   }
 
-  /// All variables; of a repeated one the first, as getenv(3) has it.
+  /// The variables that are for a plugin or for Consul; of a repeated one the first, as getenv(3) has it.
   static var environment: [String: String] {
     var variables: [String: String] = [:]
     var next = environ
     while let entry = next.pointee {
+      next += 1
+      // A runtime's own are many, and each would be two strings and a place in a table.
+      guard strncmp(entry, "CNI_", 4) == 0 || strncmp(entry, "CONSUL_", 7) == 0 else { continue }
       let bytes = UnsafeBufferPointer(
         start: UnsafeRawPointer(entry).assumingMemoryBound(to: UInt8.self), count: strlen(entry))
       if let equals = bytes.firstIndex(of: UInt8(ascii: "=")) {
@@ -38,7 +41,6 @@ enum SystemProcess {
           variables[name] = String(decoding: bytes[(equals + 1)...], as: UTF8.self)
         }
       }
-      next += 1
     }
     return variables
   }
@@ -65,17 +67,31 @@ enum SystemProcess {
     return input
   }
 
-  /// Writes all of a text; a reader that went away is its own affair.
-  static func write(_ text: String, to stream: Stream) {
+  /// Sees to it that the standard streams are what the process takes them for.
+  static func prepareStreams() {
+    // A file must not come to stand where a closed stream was, and be written a reply. This descriptor
+    // can neither be read nor written.
+    let nothing: Int32 = 0o10_000_000  // O_PATH, which the Glibc module does not export
+    for stream: Int32 in 0...2 where fcntl(stream, F_GETFD) == -1 {
+      _ = open("/", nothing | O_CLOEXEC)
+    }
+    // A reader that went away is an error, and not the end of what was begun.
+    signal(SIGPIPE, SIG_IGN)
+  }
+
+  /// Writes all of a text.
+  static func write(_ text: String, to stream: Stream) throws(Failure) {
     var text = text
-    text.withUTF8 { bytes in
+    let code: Int32 = text.withUTF8 { bytes in
       var sent = 0
       while sent < bytes.count {
         let count = Glibc.write(
           stream.rawValue, bytes.baseAddress.map { $0 + sent }, bytes.count - sent)
-        if count > 0 { sent += count } else if errno != EINTR { return }
+        if count > 0 { sent += count } else if errno != EINTR { return count < 0 ? errno : EIO }
       }
+      return 0
     }
+    if code != 0 { throw Failure(call: "write", code: code) }
   }
 
   /// Appends a text to a file in one call, so that lines of several processes do not mix.
