@@ -15,7 +15,13 @@ extension IPAddress {
   public var fixedWidthHex: String { value.hex(digits: family.bitWidth / 4) }
 
   /// The address whose ``fixedWidthHex`` is `text`, or `nil`. O(1).
+  @inlinable
   public init?(fixedWidthHex text: some StringProtocol) {
+    self.init(fixedWidthHex: Substring(text))
+  }
+
+  /// The address whose ``fixedWidthHex`` is `text`, or `nil`. O(1).
+  public init?(fixedWidthHex text: Substring) {
     guard let value = Offset(hex: text) else { return nil }
     switch text.utf8.count {
     case 8: self.init(family: .ipv4, value: value)

@@ -28,7 +28,13 @@ extension Offset: CustomStringConvertible {
   /// The number that 1 … 32 lower-case hexadecimal digits name, or `nil` for any other text.
   ///
   /// O(length), at most 33 bytes are looked at.
-  public init?(hex text: some StringProtocol) {
+  @inlinable
+  public init?(hex text: some StringProtocol) { self.init(hex: Substring(text)) }
+
+  /// The number that 1 … 32 lower-case hexadecimal digits name, or `nil` for any other text.
+  ///
+  /// O(length), at most 33 bytes are looked at.
+  public init?(hex text: Substring) {
     var low: UInt64 = 0
     var high: UInt64 = 0
     var count = 0

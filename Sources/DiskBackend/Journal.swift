@@ -37,7 +37,7 @@ public struct Journal: Sendable {
   @discardableResult
   public func append(_ events: [JournalEvent]) -> Bool {
     guard !events.isEmpty, !name.isEmpty else { return true }
-    let text = events.map { $0.line + "\n" }.joined()
+    let text = events.reduce(into: "") { $0 += $1.line + "\n" }
     let path = "\(folder)/\(name)"
     guard var file = Self.open(path) else {
       for parent in [String(folder.dropLast("/journal".count)), folder] { mkdir(parent, 0o700) }

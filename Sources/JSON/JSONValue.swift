@@ -89,5 +89,7 @@ extension JSONValue: ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral,
 
 private func equalIgnoringCase(_ left: String, _ right: String) -> Bool {
   func lowered(_ byte: UInt8) -> UInt8 { (0x41...0x5a).contains(byte) ? byte | 0x20 : byte }
+  // Most pairs differ in length: a configuration is asked for hundreds of keys that it has not.
+  guard left.utf8.count == right.utf8.count else { return false }
   return left.utf8.elementsEqual(right.utf8) { lowered($0) == lowered($1) }
 }

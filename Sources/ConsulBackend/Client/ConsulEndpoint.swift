@@ -121,8 +121,7 @@ private struct AddressParts {
     case "http", "https":
       let (host, path) = rest.cut(at: "/") ?? (rest, "")
       self.rest = host
-      let inner = path.split(separator: "/").joined(separator: "/")
-      self.path = inner.isEmpty ? "" : "/" + inner
+      self.path = path.split(separator: "/").reduce(into: "") { $0 += "/\($1)" }
     default:
       (self.rest, path) = (rest, "")
       throw error("the scheme is none of http, https, unix")

@@ -150,8 +150,8 @@ struct ReplySorting {
 extension StringProtocol {
   /// The number that follows the last `mark`.
   fileprivate func number(after mark: String) -> Int? {
-    let pieces = split(separator: mark, omittingEmptySubsequences: false)
-    guard pieces.count > 1, let last = pieces.last else { return nil }
-    return Int(last.prefix { $0.isASCII && $0.isNumber })
+    guard var found = firstRange(of: mark) else { return nil }
+    while let next = self[found.upperBound...].firstRange(of: mark) { found = next }
+    return Int(self[found.upperBound...].prefix { $0.isASCII && $0.isNumber })
   }
 }

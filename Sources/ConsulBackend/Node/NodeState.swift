@@ -170,7 +170,8 @@ package final class NodeState: LocalState {
 
   /// Names are escaped as in keys and may be long: those that no file can have are hashed.
   private static func fileName(_ key: AttachmentKey) -> String {
-    fileName([key.node, key.container, key.interface].map(KeyName.escape).joined(separator: ","))
+    let (node, container) = (KeyName.escape(key.node), KeyName.escape(key.container))
+    return fileName("\(node),\(container),\(KeyName.escape(key.interface))")
   }
 
   /// The file of an escaped name.

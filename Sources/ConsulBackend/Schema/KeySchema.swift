@@ -22,7 +22,7 @@ struct KeySchema: Hashable, Sendable {
 
   init(prefix: String, network: String) {
     let path = prefix.split(separator: "/").map { KeyName.escape(String($0)) }
-    base = (path + [KeyName.escape(network)]).joined(separator: "/") + "/"
+    base = (path + [KeyName.escape(network)]).reduce(into: "") { $0 += $1 + "/" }
   }
 
   /// The name of a key; nil for a cursor, which Consul does not keep.

@@ -101,14 +101,13 @@ extension ConsulStore {
     _ transaction: [TransactionOperation]
   ) {
     guard !made.isEmpty else { return }
-    var lines: [String] = []
+    var text = ""
     for (operation, sent) in zip(operations, transaction) {
       if case .chunk = operation.key, case .cas(let name, _, let index) = sent {
-        lines.append("\(index) \(name)")
+        text += "\(index) \(name)\n"
       }
     }
-    let text = Array(lines.joined(separator: "\n").utf8)
-    for key in made { local.setPending(key, text) }
+    for key in made { local.setPending(key, Array(text.utf8)) }
   }
 
   /// Takes word back when no late copy can come: the commit happened, lost for good, or was turned

@@ -60,14 +60,22 @@ public struct JournalEvent: Hashable, Sendable {
 extension JournalEvent {
   /// The event as a line, without its end. O(bytes).
   public var line: String {
-    let labels = workload.labels.sorted { $0.key < $1.key }
-      .map { "\(Self.escape($0.key))=\(Self.escape($0.value))" }
-    let fields = [
-      String(time), kind.rawValue, addresses.map(\.description).joined(separator: ","),
-      Self.escape(attachment.node), Self.escape(attachment.container),
-      Self.escape(attachment.interface), labels.joined(separator: ","),
-    ]
-    return (fields + (nonce == 0 ? [] : [String(nonce, radix: 16)])).joined(separator: "\t")
+    // By hand: `joined` looks its types up at run time, by a walk over all conformances in the program.
+    var line = "\(time)\t\(kind.rawValue)\t"
+    for (number, address) in addresses.enumerated() {
+      if number > 0 { line += "," }
+      line += address.description
+    }
+    for name in [attachment.node, attachment.container, attachment.interface] {
+      line += "\t"
+      line += Self.escape(name)
+    }
+    line += "\t"
+    for (number, label) in workload.labels.sorted(by: { $0.key < $1.key }).enumerated() {
+      if number > 0 { line += "," }
+      line += "\(Self.escape(label.key))=\(Self.escape(label.value))"
+    }
+    return nonce == 0 ? line : "\(line)\t\(String(nonce, radix: 16))"
   }
 
   /// The event of a line; nil if it is none, as after a crash in the middle of one. O(bytes).
