@@ -102,7 +102,7 @@ struct FileTroubleTests {
     collection.input = .text(
       foreign.configuration.merging(["cniVersion": "1.1.0", "cni.dev/valid-attachments": []]).text)
     let answer = try await collection.run()
-    Refusal(5, words: ["1 attachments could not be released", "10.7.0.2"]).expect(answer)
+    Refusal(5, words: ["1 attachment could not be released", "10.7.0.2"]).expect(answer)
     #expect(try foreign.network.audit().holders == ["10.7.0.2": "c1/eth0"])
   }
 
