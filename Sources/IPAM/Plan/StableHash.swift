@@ -4,16 +4,22 @@
 
 /// A hash that is the same in every process and every release.
 package struct StableHash {
-  @usableFromInline var state: UInt64 = 0xCBF2_9CE4_8422_2325
+  private var state: UInt64 = 0xCBF2_9CE4_8422_2325
 
-  @inlinable
   package init() {}
 
+  // Not one for all sequences: other modules would call it unspecialized, where each step costs a
+  // hundred times more.
+
+  /// The hash of a text's bytes.
+  package static func of(_ text: String.UTF8View) -> UInt64 {
+    var hash = StableHash()
+    for byte in text { hash.mix(byte) }
+    return hash.value
+  }
+
   /// The hash of some bytes.
-  ///
-  /// Inlinable, because unspecialized each step of a sequence costs a hundred times more.
-  @inlinable
-  package static func of(_ bytes: some Sequence<UInt8>) -> UInt64 {
+  package static func of(_ bytes: ArraySlice<UInt8>) -> UInt64 {
     var hash = StableHash()
     for byte in bytes { hash.mix(byte) }
     return hash.value
@@ -30,13 +36,11 @@ package struct StableHash {
     }
   }
 
-  @inlinable
-  mutating func mix(_ byte: UInt8) {
+  private mutating func mix(_ byte: UInt8) {
     state = (state ^ UInt64(byte)) &* 0x100_0000_01B3
   }
 
   /// The hash of what was combined so far.
-  @inlinable
   package var value: UInt64 {
     var mixed = state
     mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
