@@ -32,13 +32,15 @@ import Testing
     Cut(subnet: "10.0.0.0/24", ofNodes: 8, otherwise: 8),
     Cut(subnet: "10.0.0.0/23", ofNodes: 6, otherwise: 6),
     Cut(subnet: "10.0.0.0/20", ofNodes: 6, otherwise: 6),
-    Cut(subnet: "10.0.0.0/16", ofNodes: 6, otherwise: 10),
-    Cut(subnet: "10.0.0.0/11", ofNodes: 6, otherwise: 12),
-    Cut(subnet: "10.0.0.0/10", ofNodes: 7, otherwise: 12),
+    Cut(subnet: "10.0.0.0/18", ofNodes: 6, otherwise: 8),
+    Cut(subnet: "10.0.0.0/17", ofNodes: 7, otherwise: 9),
+    Cut(subnet: "10.0.0.0/16", ofNodes: 8, otherwise: 10),
+    Cut(subnet: "10.0.0.0/11", ofNodes: 8, otherwise: 12),
+    Cut(subnet: "10.0.0.0/10", ofNodes: 8, otherwise: 12),
     Cut(subnet: "10.0.0.0/8", ofNodes: 9, otherwise: 12),
-    Cut(subnet: "2001:db8::/112", ofNodes: 6, otherwise: 10),
+    Cut(subnet: "2001:db8::/112", ofNodes: 8, otherwise: 10),
     Cut(subnet: "2001:db8::/64", ofNodes: 12, otherwise: 12),
-    Cut(subnet: "2001:db8::/48", unit: 64, ofNodes: 6, otherwise: 10),
+    Cut(subnet: "2001:db8::/48", unit: 64, ofNodes: 8, otherwise: 10),
     Cut(subnet: "2001:db8::/56", unit: 64, ofNodes: 8, otherwise: 8),
   ])
   func defaults(_ cut: Cut) throws {
@@ -48,7 +50,7 @@ import Testing
   }
 
   @Test(arguments: [6, 10, 14]) func whatADefinitionSaysIsKept(chunkBits: Int) throws {
-    let cut = Cut(subnet: "10.0.0.0/16", ofNodes: 6, otherwise: 10)
+    let cut = Cut(subnet: "10.0.0.0/16", ofNodes: 8, otherwise: 10)
     #expect(try Self.bits(cut, chunkBits: chunkBits) == chunkBits)
     #expect(try Self.bits(cut, .bare, chunkBits: chunkBits) == chunkBits)
   }

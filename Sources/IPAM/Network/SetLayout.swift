@@ -32,7 +32,8 @@ public struct SetLayout: Hashable, Sendable {
   ///   - unitPrefixLength: What one ordinal stands for; nil for an address.
   ///   - chunkBits: The binary logarithm of the ordinals in a chunk; nil for the default.
   ///   - isForNodes: Whether many nodes take from it at once, one ordinal at a time: then the default
-  ///     is 6 above 2^8 ordinals (12 at most, where 2^15 chunks are not enough), else the pool's own.
+  ///     is 6 to 8 above 2^8 ordinals (12 at most, where 2^15 chunks are not enough), else the pool's
+  ///     own.
   /// - Throws: ``NetworkDefinitionError`` if the unit prefix or the chunk size do not fit the subnet.
   /// - Complexity: O(r · e) in ranges and exclusions; independent of the number of addresses.
   public init(
@@ -67,12 +68,14 @@ public struct SetLayout: Hashable, Sendable {
     self.pools = pools
   }
 
-  /// Chunks of 64, about what the pods of one node take, so that nodes which start together seldom
-  /// share one; larger ones from 2^15 chunks on, which are more than a cluster has nodes. Up to 2^8
-  /// ordinals one chunk, the pool's default, finds any of them in one read (decision 0016).
+  /// 2^8 chunks of 64 to 256, about what the pods of one node take, so that nodes which start together
+  /// seldom share one, and a node reads another seldom; then more chunks, and larger ones from 2^15 on,
+  /// which are more than a cluster has nodes. Up to 2^8 ordinals one chunk, the pool's default, finds
+  /// any of them in one read (decision 0016).
   private static func chunkBits(forNodesOn subnet: Prefix, _ unitPrefixLength: Int?) -> Int? {
     let ordinalBits = (unitPrefixLength ?? subnet.family.bitWidth) - subnet.length
-    return ordinalBits <= 8 ? nil : min(max(ordinalBits - 15, 6), 12)
+    if ordinalBits <= 8 { return nil }
+    return min(max(ordinalBits - 15, min(max(ordinalBits - 8, 6), 8)), 12)
   }
 
   /// How many addresses (or units) the set may hand out.
