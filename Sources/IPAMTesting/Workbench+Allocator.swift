@@ -15,8 +15,6 @@ extension Workbench {
     _ node: String = "node-a", policy: RepeatPolicy = .sameAgain
   ) -> Client {
     let name = store.traits.isShared ? node : ""
-    var definition = definition
-    definition.searchOrder = store.traits.isLocal ? .sequential : .homeChunk
     let allocator = NetworkAllocator(
       store: store, networkName: definition.name, definition: definition, node: Node(name: name),
       repeatPolicy: policy, surroundings: surroundings)

@@ -11,10 +11,7 @@ import TestSupport
   func directory(_ check: ConformanceCheck) async throws {
     let folder = try TemporaryFolder()
     let suite = StoreConformance { definition in
-      // As its allocators have it: what a directory holds is read by the same definition.
-      var definition = definition
-      definition.searchOrder = .sequential
-      return DiskStore(
+      DiskStore(
         directory: folder.path, network: "net", definition: definition,
         stateDirectory: folder.path)
     }
