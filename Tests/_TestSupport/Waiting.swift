@@ -2,16 +2,16 @@
 
 internal import Glibc
 
-/// Returns as soon as `condition` holds, and throws if it does not within a minute: no test waits
+/// Returns as soon as `condition` holds, and throws if it does not within five minutes: no test waits
 /// that long unless it is broken.
 package func eventually(
   _ what: String, _ condition: () async throws -> Bool
 ) async throws {
-  for _ in 0..<1200 {
+  for _ in 0..<6000 {
     if try await condition() { return }
     try await Task.sleep(for: .milliseconds(50))
   }
-  throw TestSupportError("\(what): not within a minute")
+  throw TestSupportError("\(what): not within five minutes")
 }
 
 /// Blocks the calling thread; for scripts on threads of their own.
