@@ -28,7 +28,7 @@ extension ImportCommand {
     func run() async throws {
       var export = try ExportContent(file)
       let name = network ?? export.header.network
-      let store = try place.store(name)
+      let store = try place.store(name, mayBeNew: true)
       let deadline = place.consul.deadline
       let counts = export.counts
       if store is DiskStore {
@@ -43,7 +43,7 @@ extension ImportCommand {
           1, StableHash.of(Offset(export.header.id).hex(digits: 16).utf8))
         try await restore(export, as: definition, in: store, deadline)
       } else {
-        guard !node.isEmpty else { throw ValidationError("a directory's export needs --node") }
+        guard !node.isEmpty else { throw Failure(.usage, "a directory's export needs --node") }
         export.put(on: node)
         try await fill(export, store, name, deadline)
       }
@@ -123,31 +123,40 @@ extension ImportCommand {
       guard !dryRun else { return }
       let now = ConsulOptions.surroundings.now()
       let record = Attachment(holdings: [], node: Node(name: ""), nonce: 0, createdAt: now)
-      var operations: [StoreOperation] = []
+      let limit = store.traits.operationLimit
       var events: [JournalEvent] = []
       for attachment in export.attachments {
         let key = AttachmentKey(
           node: "", container: attachment.key.container, interface: attachment.key.interface)
         let missing = attachment.addresses.filter { !present.contains($0) }
-        operations += missing.map {
-          .put(.lease($0), .lease(Lease(key, record)), expected: .absent)
+        for start in stride(from: 0, to: missing.count, by: limit) {
+          let part = Array(missing[start..<min(start + limit, missing.count)])
+          events.append(JournalEvent(time: now, kind: .acquire, addresses: part, attachment: key))
         }
-        guard !missing.isEmpty else { continue }
-        events.append(
-          JournalEvent(time: now, kind: .acquire, addresses: missing, attachment: key))
       }
-      let limit = store.traits.operationLimit
-      for start in stride(from: 0, to: operations.count, by: limit) {
-        let batch = Array(operations[start..<min(start + limit, operations.count)])
-        switch await store.commit(batch, cursors: [:], deadline: deadline) {
-        case .committed: continue
+      var left = events[...]
+      while let first = left.first {
+        // Each commit is noted before the next, so that a kill takes one's notes at most.
+        var batch = [left.removeFirst()]
+        var count = first.addresses.count
+        while let next = left.first, count + next.addresses.count <= limit {
+          count += next.addresses.count
+          batch.append(left.removeFirst())
+        }
+        let operations = batch.flatMap { event in
+          event.addresses.map { address in
+            StoreOperation.put(
+              .lease(address), .lease(Lease(event.attachment, record)), expected: .absent)
+          }
+        }
+        switch await store.commit(operations, cursors: [:], deadline: deadline) {
+        case .committed: journal.write(batch, name)
         case .refused(let error): throw Failure(error)
         case .unavailable(let text), .unknown(let text): throw Failure(.unavailable, text)
         case .conflict, .tooLarge:
           throw Failure(.no, "somebody else writes to network \(name); run the import again")
         }
       }
-      journal.write(events, name)
     }
 
     /// Refuses a network that holds what is not of this export; the addresses that are there.

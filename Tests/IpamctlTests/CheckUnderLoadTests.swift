@@ -76,7 +76,7 @@ extension Bench {
   fileprivate func repairIsKilled(afterMicroseconds time: UInt32) async throws {
     var execution = Execution([
       program("ipamctl", "CNI_IPAM_CTL"), "check", "net", "--repair", "--consul", consul.address,
-      "--consul-prefix", prefix,
+      "--consul-prefix", prefix, "--state-dir", stateDirectory(),
     ])
     execution.killedAfter = time
     _ = try await execution.run()

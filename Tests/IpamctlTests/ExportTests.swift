@@ -3,13 +3,6 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Runs ipamctl on a directory, or anywhere else that the words say.
-func plainly(_ words: [String], input: String = "") async throws -> Execution.Ended {
-  var execution = Execution([program("ipamctl", "CNI_IPAM_CTL")] + words)
-  execution.input = .text(input)
-  return try await execution.run()
-}
-
 /// An export of attachments that nobody made, each with one address of 10.1.0.0/16.
 private func madeUpExport(_ count: Int) -> [String] {
   let head = [
@@ -157,6 +150,35 @@ extension [String] {
     #expect(try bench.keys().count { $0.contains("/addresses/") } == 300)
     try await bench.succeeds("check", "net")
     #expect(try await bench.plugin("ADD", "net", "new").exitStatus == 0)
+  }
+
+  /// What a restore into a directory did before it was killed is in the journal, but for one commit.
+  @Test func aKilledRestoreHasNotedWhatItDid() async throws {
+    let folder = try TemporaryFolder()
+    let state = folder.path + "/state"
+    try await ChildProcess.run(["mkdir", state])
+    let file = folder.path + "/export"
+    let (count, commit) = (20_000, 1_024)
+    try writeFile(file, madeUpExport(count).text)
+    let restore = try await ChildProcess.start([
+      program("ipamctl", "CNI_IPAM_CTL"), "import", file, "--data-dir", folder.path, "--state-dir",
+      state,
+    ])
+    func restored() async throws -> Set<Substring> {
+      let names = try await ChildProcess.run(["sh", "-c", "ls '\(folder.path)/net' || true"])
+      return Set(names.split(separator: "\n").filter { $0.hasPrefix("10.1.") })
+    }
+    try await eventually("some commits") {
+      try await restored().count > 2 * commit || !restore.isRunning
+    }
+    restore.signal(9)
+    await restore.ended()
+    let journal = try await ChildProcess.run(["sh", "-c", "cat '\(state)'/journal/net*"])
+    let noted = Set(journal.matches(of: /10\.1\.[0-9]+\.[0-9]+/).map(\.output))
+    let done = try await restored()
+    #expect(done.count > 2 * commit)
+    #expect(noted.isSubset(of: done))
+    #expect(done.count - noted.count <= commit, "\(done.count) restored, \(noted.count) noted")
   }
 
   @Test func directories() async throws {

@@ -191,7 +191,7 @@ import Testing
     let service = try await ChildProcess.start(
       [
         program("ipamctl", "CNI_IPAM_CTL"), "reclaim", "net", "--node", "n1", "--live", list,
-        "--watch", "--interval", "1", "--grace", "1", "--state", bench.folder.path + "/seen",
+        "--watch", "--interval", "1", "--grace", "1", "--state-dir", bench.folder.path,
         "--consul", bench.consul.address, "--consul-prefix", bench.prefix,
       ], output: log)
     // Made after the list was written, so that it says nothing of them.

@@ -97,7 +97,8 @@ import Testing
     try bench.put("/v1/kv/old/10.1.0.2", #"{"ip":"10.1.0.2","mac":"","id":"c1"}"#)
     let subnet = #""subnet": "10.1.0.0/24""#
     let refused = try await bench.plugin("ADD", "old", "new", subnet)
-    let imported = try await type(command(in: refused))
+    let state = " --state-dir \(bench.folder.path)"
+    let imported = try await type(command(in: refused) + state)
     #expect(imported.output.contains("1 address imported"), "\(refused) \(imported)")
     #expect(try await bench.plugin("ADD", "old", "new", subnet).exitStatus == 0)
   }
