@@ -50,16 +50,7 @@ import Testing
       #expect(try await bench.plugin("ADD", "net", "first", node: node).exitStatus == 0)
     }
     let before = try lost(bench)
-    let path = bench.folder.path + "/watched"
-    let watch = try await ChildProcess.start([
-      "sh", "-c", "exec \"$0\" \"$@\" > \(path)", program("ipamctl", "CNI_IPAM_CTL"), "watch",
-      "net",
-      "--interval", "1", "--output", "json", "--consul", bench.consul.address, "--consul-prefix",
-      bench.prefix,
-    ])
-    func readings() throws -> [JSONValue] {
-      try readFile(path).split(separator: 10).map { try JSONValue(parsing: Array($0)) }
-    }
+    let (watch, readings) = try await watching(bench)
     try await eventually("a reading before") { ((try? readings().count) ?? 0) >= 1 }
     let rounds = 5
     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -88,6 +79,51 @@ import Testing
     #expect(sum("commits") == commits && writes.reduce(0, +) == commits, "\(all)")
     #expect(sum("conflicts") == lost && lost > 0, "\(lost) lost; \(all)")
   }
+
+  /// The token is renewed in its file, by others, while somebody watches.
+  @Test func aTokenThatIsRenewed() async throws {
+    var options = ConsulServer.Options()
+    options.acl = true
+    let bench = try await Bench(try await ConsulServer.start(options))
+    let token = bench.folder.path + "/token"
+    func renew(_ access: String) throws {
+      let rules = "key_prefix \"\(bench.prefix)/\" { policy = \"\(access)\" }"
+      try writeFile(token, try bench.consul.makeToken(rules: rules))
+    }
+    try renew("write")
+    try await bench.succeeds(
+      "network", "create", "net", "--subnet", "10.1.0.0/24", "--token-file", token)
+    let (watch, readings) = try await watching(bench, ["--token-file", token])
+    try await eventually("a reading by the first token") { ((try? readings().count) ?? 0) >= 1 }
+    try writeFile(token, "00000000-0000-0000-0000-000000000000")
+    try await eventually("a refusal") {
+      String(decoding: try readFile(said(bench)), as: UTF8.self).contains("--token-file")
+    }
+    let count = try readings().count
+    try renew("read")
+    try await eventually("a reading by the next token") { try readings().count > count }
+    watch.signal(15)
+    #expect(await watch.ended() == 0)
+  }
+
+  /// Watches every second, as a process of its own; what its readings are until now.
+  private func watching(
+    _ bench: Bench, _ words: [String] = []
+  ) async throws -> (ChildProcess, readings: @Sendable () throws -> [JSONValue]) {
+    let path = bench.folder.path + "/watched"
+    let watch = try await ChildProcess.start(
+      [
+        "sh", "-c", "exec \"$0\" \"$@\" > \(path)", program("ipamctl", "CNI_IPAM_CTL"), "watch",
+        "net", "--interval", "1", "--output", "json", "--consul", bench.consul.address,
+        "--consul-prefix", bench.prefix,
+      ] + words, output: said(bench))
+    return (
+      watch, { try readFile(path).split(separator: 10).map { try JSONValue(parsing: Array($0)) } }
+    )
+  }
+
+  /// What a watch says beside its readings.
+  private func said(_ bench: Bench) -> String { bench.folder.path + "/said" }
 
   /// Races lost, by the newest entries of all nodes.
   private func lost(_ bench: Bench) throws -> Int {
