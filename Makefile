@@ -69,8 +69,8 @@ simulate: ## A cold start of clusters up to 1,000 nodes in virtual time, after a
 	@scripts/bench contention simulate --nodes 1000 --pods 20000 --seconds 2
 
 bench-list: ## ipamctl lease list of 100,000 leases beside one GET of the same keys
-	@scripts/install-deps
-	@swift build -c release --product ipamctl --static-swift-stdlib
+	@scripts/install-deps --bench
+	@scripts/build --product ipamctl >/dev/null
 	@scripts/bench-list
 
 bench-plugin: ## The plugin beside host-local and curl, whole processes, each figure held to its bound
