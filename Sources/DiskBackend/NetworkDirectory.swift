@@ -61,8 +61,12 @@ final class NetworkDirectory: Sendable {
     do throws(SystemError) {
       return try Descriptor(lockName, in: directory, flags: O_RDWR | O_CREAT, mode: lockMode)
     } catch  where error.code == EROFS || error.code == EACCES {
-      // Enough to read by.
-      return try Descriptor(lockName, in: directory, flags: O_RDONLY)
+      // Enough to read by. Where it is missing too, what kept it from being made is the trouble.
+      do throws(SystemError) {
+        return try Descriptor(lockName, in: directory, flags: O_RDONLY)
+      } catch let second {
+        throw second.code == ENOENT ? error : second
+      }
     }
   }
 

@@ -100,7 +100,7 @@ struct ImportCommand: AsyncParsableCommand {
 
     func run() async throws {
       let parts = directory.split(separator: "/", omittingEmptySubsequences: true)
-      guard let last = parts.last else { throw ValidationError("\(directory) names no network") }
+      guard let last = parts.last else { throw Failure(.usage, "\(directory) names no network") }
       let parent = (directory.hasPrefix("/") ? "/" : "./") + parts.dropLast().joined(separator: "/")
       let name = network ?? String(last)
       let deadline = options.consul.deadline

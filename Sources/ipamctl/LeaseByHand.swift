@@ -33,7 +33,7 @@ extension LeaseCommand {
     @OptionGroup var format: OutputOptions
 
     func run() async throws {
-      let (store, definition) = try await place.store(network, source)
+      let (store, definition) = try await place.store(network, source, mayBeNew: true)
       guard let definition else { throw Failure(.usage, "--data-dir needs --subnet or --file") }
       let name = try place.nodeName(node)
       guard !container.isEmpty, !interface.isEmpty else {
@@ -59,11 +59,28 @@ extension LeaseCommand {
       let acquired = try await deciding { () async throws(AllocationError) in
         try await allocator.acquire(wanted, deadline: deadline)
       }
+      if acquired.isRepeat { try refuse(wanted, key, acquired.attachment) }
       if !dryRun, !acquired.isRepeat {
         journal.write([JournalEvent(acquired: acquired.attachment, by: key)], network)
       }
       let verb = acquired.isRepeat ? "held already" : dryRun ? "would be acquired" : "acquired"
       format.show(key, acquired.attachment, verb)
+    }
+
+    /// What an attachment has is no answer to who asks for something else.
+    private func refuse(
+      _ wanted: AcquireRequest, _ key: AttachmentKey, _ attachment: Attachment
+    ) throws(Failure) {
+      let held = attachment.holdings.map(\.address)
+      let missing =
+        wanted.requested.filter { !held.contains($0) }.map(\.description)
+        + [wanted.mac].compactMap { $0 == attachment.mac ? nil : $0?.description }
+      guard missing.isEmpty else {
+        throw Failure(
+          .no,
+          "\(key) has \(held.map(\.description).joined(separator: " ")) already, and not "
+            + "\(missing.joined(separator: " ")): release it first")
+      }
     }
 
     private func labels() throws(Failure) -> [String: String] {

@@ -100,7 +100,7 @@ extension NetworkCommand {
     @Flag(help: "Only say what would be created.") var dryRun = false
 
     func run() async throws {
-      guard !source.isEmpty else { throw ValidationError("give --file or --subnet") }
+      guard !source.isEmpty else { throw Failure(.usage, "give --file or --subnet") }
       guard name.isNetworkName else {
         throw Failure(
           .usage,
@@ -141,7 +141,7 @@ extension NetworkCommand {
     @Flag(help: "Only say what would change.") var dryRun = false
 
     func run() async throws {
-      guard !source.isEmpty else { throw ValidationError("give --file or what is to change") }
+      guard !source.isEmpty else { throw Failure(.usage, "give --file or what is to change") }
       let store = try consul.store(name)
       let deadline = consul.deadline
       let (old, entry) = try await ipamctl.definition(of: store, name, deadline)
@@ -200,7 +200,8 @@ extension NetworkCommand {
       abstract: "Removes a network with all its keys; refuses while addresses are held.")
     @Argument(help: "The network.") var name: String
     @OptionGroup var consul: ConsulOptions
-    @Flag(help: "Also if addresses are held.") var force = false
+    @Flag(help: "Also if addresses are held, or keys there are none of a network's.")
+    var force = false
     @Flag(help: "Only say what would be removed.") var dryRun = false
     @OptionGroup var format: OutputOptions
 
@@ -222,14 +223,24 @@ extension NetworkCommand {
           .no,
           "\(removed.counted("key")) of network \(name) removed, but a node made it anew meanwhile: "
             + "take it out of the nodes' configurations first")
+      case .foreign(let count, let first):
+        throw Failure(
+          .no,
+          "not removed: \(count.counted("key")) below \(name) that no network has, such as \(first): "
+            + "is the prefix right? --force removes them all the same")
       case .inUse(let held):
         let lines = held.map { key, entry in "  \(describe(key, entry))" }.sorted()
+        let more = lines.count - Self.shownHolders
         throw Failure(
           .no,
           "network \(name) is in use (--force removes it all the same):\n"
-            + lines.joined(separator: "\n"))
+            + lines.prefix(Self.shownHolders).joined(separator: "\n")
+            + (more > 0 ? "\n  and \(more) more" : ""))
       }
     }
+
+    /// Enough to see whose network it is.
+    private static let shownHolders = 20
 
     private func describe(_ key: StoreKey, _ entry: StoreEntry) -> String {
       switch (key, entry.value) {

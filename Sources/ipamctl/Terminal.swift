@@ -76,6 +76,9 @@ enum Terminal {
 
   static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Whether there is surely nothing, which is not known of what may not be looked at.
+  static func isMissing(_ path: String) -> Bool { !exists(path) && errno == ENOENT }
+
   /// Replaces a file whole: a reader finds the old content or the new one.
   static func replace(_ path: String, with bytes: some Sequence<UInt8>) throws(Failure) {
     var file = try OutputFile(path)

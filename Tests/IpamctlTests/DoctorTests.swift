@@ -121,6 +121,11 @@ import Testing
     let plain = try await node(bench)
     try await bench.golden(
       "doctor-no-token", plain, exitStatus: 1, replacing: [try leader(bench): "LEADER"])
+    // What Consul hides is not taken for nothing.
+    for words in [["network", "list"], ["metrics"]] {
+      let ended = try await bench.ctl(words)
+      #expect(ended.exitStatus == 4 && ended.errorOutput.contains("denied"), "\(ended)")
+    }
     let words = plain + ["--output", "json"]
     func look(_ rules: String) async throws -> [String: String] {
       let token = bench.folder.path + "/token"

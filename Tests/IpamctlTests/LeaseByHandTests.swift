@@ -15,6 +15,11 @@ import Testing
     let acquired = try await bench.ctl(acquire)
     #expect(acquired.exitStatus == 0, "\(acquired)")
     try await bench.golden("lease-acquire-repeated", acquire)
+    // What it has is no answer to who asks for something else.
+    for other in [["--address", "10.1.0.77"], ["--mac", "02:00:00:00:00:07"]] {
+      let refused = try await bench.ctl(acquire + other)
+      #expect(refused.exitStatus == 1 && refused.errorOutput.contains(other[1]), "\(refused)")
+    }
     #expect(try await bench.plugin("CHECK", "net", "c1").exitStatus == 0)
     try await bench.succeeds("check", "net")
     #expect(try await bench.plugin("DEL", "net", "c1").exitStatus == 0)

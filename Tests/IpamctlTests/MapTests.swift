@@ -102,6 +102,7 @@ import Testing
   @Test func aDirectory() async throws {
     let bench = try await Bench()
     let folder = bench.folder.path + "/networks"
+    try await ChildProcess.run(["mkdir", "-p", folder + "/net"])
     let none = try await bench.ctl("map", "net", "--data-dir", folder)
     #expect(none.exitStatus == 1 && none.errorOutput.contains("--subnet"), "\(none)")
     let disk = #""backend": "disk", "dataDir": "\#(folder)", "subnet": "10.1.0.0/24""#

@@ -12,6 +12,7 @@ import Testing
 
   @Test func whatItSays() async throws {
     let bench = try await Bench()
+    #expect(try await bench.succeeds("metrics").isEmpty)
     try await network(bench)
     let ended = try await bench.ctl("metrics")
     #expect(ended.exitStatus == 0, "\(ended)")

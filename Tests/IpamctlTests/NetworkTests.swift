@@ -36,6 +36,46 @@ import Testing
     #expect(try await bench.ctl("network", "show", "net").exitStatus == 1)
   }
 
+  /// With a prefix that is not ours, or with none, somebody else's keys would be a network's.
+  @Test func whatIsNoNetworkIsNotDeleted() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    #expect(try await bench.plugin("ADD", "net", "c1").exitStatus == 0)
+    try bench.put(bench.key("other/config"), "{}")
+    let before = try bench.keys()
+    let all = [
+      "network", "delete", bench.prefix, "--consul", bench.consul.address, "--consul-prefix", "",
+    ]
+    for words in [all, all + ["--dry-run"]] {
+      let refused = try await plainly(words)
+      #expect(refused.exitStatus == 1 && refused.errorOutput.contains("--force"), "\(refused)")
+    }
+    let other = try await bench.ctl("network", "delete", "other")
+    #expect(other.exitStatus == 1 && other.errorOutput.contains("other/config"), "\(other)")
+    #expect(try bench.keys() == before)
+    try await bench.succeeds("network", "delete", "other", "--force")
+    #expect(try await plainly(all + ["--force"]).exitStatus == 0)
+    #expect(try bench.keys() == [])
+  }
+
+  @Test func definitionsThatCannotBe() async throws {
+    let bench = try await Bench()
+    let create = ["network", "create", "net"]
+    for (words, text) in [
+      ([], "ipamctl: give --file or --subnet\n"),
+      (["--subnet", "10.1.0.0/24", "--chunk-bits", "99"], "chunkBits: 99 is not from 6 to 14"),
+      (
+        ["--subnet", "10.1.0.0/24", "--unit-prefix-length", "20"],
+        "unitPrefixLength: 20 is not from 24 to 32"
+      ),
+    ] {
+      let ended = try await bench.ctl(create + words)
+      #expect(ended.exitStatus == 2 && ended.errorOutput.contains(text), "\(ended)")
+      #expect(!ended.errorOutput.contains("Usage"), "\(ended)")
+    }
+    #expect(try bench.keys() == [])
+  }
+
   /// More than 64 operations in a commit: 1.8.7 refuses, and nothing is written; newer ones take it.
   @Test func whatAnOlderConsulDoesNotTake() async throws {
     let bench = try await Bench()

@@ -79,6 +79,41 @@ import Testing
     #expect(access(folder, F_OK) != 0)
   }
 
+  /// A mistyped directory is not an empty one.
+  @Test(arguments: [
+    ["lease", "list"], ["lease", "release", "--container", "c"], ["export"], ["who", "10.1.0.2"],
+    ["pool", "show", "--subnet", "10.1.0.0/24"], ["map", "--subnet", "10.1.0.0/24"], ["map"],
+    ["watch", "--subnet", "10.1.0.0/24"], ["reclaim", "--live", "-"], ["check"],
+  ])
+  func aDirectoryThatIsNotThere(_ words: [String]) async throws {
+    let folder = try TemporaryFolder()
+    let place = ["--data-dir", folder.path]
+    let network = words[0] == "who" ? ["who", "net", words[1]] : words + ["net"]
+    let ended = try await plainly(network + place, input: "# nothing lives\n")
+    #expect(ended.exitStatus == 1, "\(ended)")
+    #expect(ended.errorOutput.contains("there is no directory \(folder.path)/net"), "\(ended)")
+    #expect(access(folder.path + "/net", F_OK) != 0)
+  }
+
+  /// A folder that may be read and not written to, where nobody has made the lock file yet.
+  @Test func aDirectoryWithoutALock() async throws {
+    let folder = try TemporaryFolder()
+    let network = folder.path + "/net"
+    try await ChildProcess.run(["mkdir", network])
+    try writeFile(network + "/10.1.0.2", "c1\r\neth0")
+    try await ChildProcess.run(["chmod", "755", folder.path])
+    try await ChildProcess.run(["chmod", "555", network])
+    // Root may write everywhere.
+    let asNobody =
+      geteuid() == 0 ? ["/usr/bin/setpriv", "--reuid", "65534", "--clear-groups"] : []
+    let ended = try await Execution(
+      asNobody + [program("ipamctl", "CNI_IPAM_CTL"), "lease", "list", "net", "--data-dir"]
+        + [folder.path]
+    ).run()
+    try await ChildProcess.run(["chmod", "755", network])
+    #expect(ended.exitStatus == 4 && ended.errorOutput.contains("permission denied"), "\(ended)")
+  }
+
   @Test func aNetworkThatIsNotThere() async throws {
     let bench = try await Bench()
     let listed = try await bench.ctl("lease", "list", "other")

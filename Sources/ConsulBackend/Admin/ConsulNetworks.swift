@@ -30,13 +30,20 @@ public struct ConsulNetworks: Sendable {
 
   /// The names of all networks, sorted; also of those that have keys and no definition.
   ///
-  /// - Complexity: one round trip, O(n) in the networks.
+  /// - Throws: ``StoreError``; also where there seem to be none because the token may not see any.
+  /// - Complexity: one round trip, two if there are none; O(n) in the networks.
   public func names(deadline: Deadline) async throws(StoreError) -> [String] {
     let path = prefix.split(separator: "/").map { KeyName.escape(String($0)) + "/" }.joined()
     let helper = store("")
     let keys = try await helper.retrying(deadline) { () async throws(ConsulError) in
       try await client.keys(
         path, separator: "/", consistency: .consistent, deadline: helper.instant(deadline))
+    }
+    if keys.isEmpty, !path.isEmpty {
+      // What a token may not read is missing from a listing, but refused by its name.
+      _ = try await helper.retrying(deadline) { () async throws(ConsulError) in
+        try await client.get(path, consistency: .consistent, deadline: helper.instant(deadline))
+      }
     }
     return keys.filter { $0.hasSuffix("/") }
       .compactMap { KeyName.unescape($0.dropFirst(path.count).dropLast()) }

@@ -16,6 +16,8 @@ public enum NetworkRemoval: Hashable, Sendable {
   case absent
   /// Addresses are held, or marked in a network without leases; nothing was removed.
   case inUse([StoreKey: StoreEntry])
+  /// So many keys are none of a network's, and one of them; nothing was removed.
+  case foreign(keys: Int, first: String)
   /// The definition changed meanwhile; nothing was removed.
   case changed
   /// The network was made again while the old one's keys were removed.
@@ -26,7 +28,7 @@ extension ConsulStore {
   /// Removes all keys of the network.
   ///
   /// - Parameters:
-  ///   - force: Also if addresses are held.
+  ///   - force: Also if addresses are held, or keys there are none of a network's.
   ///   - dryRun: Only look.
   /// - Throws: ``StoreError``; what was removed until then stays so, and the call can be repeated.
   /// - Complexity: O(n) in the keys; one commit for as many keys as a transaction may have.
@@ -36,6 +38,8 @@ extension ConsulStore {
     let definition = try await storedDefinition(deadline: deadline)
     var keys = try await allKeys(deadline)
     if keys.isEmpty { return .absent }
+    let foreign = foreigners(keys, definition)
+    if let first = foreign.first, !force { return .foreign(keys: foreign.count, first: first) }
     var held = holdings(keys, definition)
     if !held.isEmpty, !force { return .inUse(held) }
     if dryRun { return .removed(keys: keys.count) }
@@ -73,6 +77,16 @@ extension ConsulStore {
   private func allKeys(_ deadline: Deadline) async throws(StoreError) -> [KVEntry] {
     try await retrying(deadline) { () async throws(ConsulError) in
       try await client.list(schema.base, consistency: .consistent, deadline: instant(deadline))
+    }
+  }
+
+  /// The names that no network's key has: with a prefix that is not ours, all of somebody else's data
+  /// would look like one. So would a single key `config`, but not with our definition in it.
+  private func foreigners(_ keys: [KVEntry], _ definition: StoreEntry) -> [String] {
+    var isDamaged = false
+    if case .damaged = definition.value { isDamaged = true }
+    return keys.map(\.key).filter { name in
+      schema.key(name) == nil || (isDamaged && name == self.name(.definition))
     }
   }
 

@@ -49,11 +49,7 @@ public struct SetLayout: Hashable, Sendable {
           subnet: range.subnet, unitPrefixLength: unitPrefixLength,
           chunkBits: chunkBits ?? preferred)
       else {
-        throw NetworkDefinitionError(
-          "subnet \(range.subnet) cannot be cut into units of prefix length "
-            + "\(unitPrefixLength.map(String.init) ?? "of the family") "
-            + "and chunks of 2^\(chunkBits.map(String.init) ?? "default") "
-            + "(the chunk size is 6...14 bits)")
+        throw Self.misfit(of: range.subnet, unitPrefixLength, chunkBits)
       }
       let allowed = Self.allowed(range, of: set, in: pool, exclusions: exclusions)
       let space = PoolSpace(geometry: pool, allowed: allowed)
@@ -66,6 +62,20 @@ public struct SetLayout: Hashable, Sendable {
     }
     self.segments = segments
     self.pools = pools
+  }
+
+  private static func misfit(
+    of subnet: Prefix, _ unitPrefixLength: Int?, _ chunkBits: Int?
+  ) -> NetworkDefinitionError {
+    let (shortest, longest) = (subnet.length, subnet.family.bitWidth)
+    if let unitPrefixLength, !(shortest...longest).contains(unitPrefixLength) {
+      return NetworkDefinitionError(
+        "unitPrefixLength: \(unitPrefixLength) is not from \(shortest) to \(longest), what subnet "
+          + "\(subnet) can be cut into")
+    }
+    let bounds = PoolGeometry.chunkBitsBounds
+    return NetworkDefinitionError(
+      "chunkBits: \(chunkBits ?? 0) is not from \(bounds.lowerBound) to \(bounds.upperBound)")
   }
 
   /// 2^8 chunks of 64 to 256, about what the pods of one node take, so that nodes which start together

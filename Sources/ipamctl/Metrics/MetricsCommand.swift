@@ -47,7 +47,7 @@ struct MetricsCommand: AsyncParsableCommand {
     if let write {
       try Terminal.replace(write, with: metrics.text.utf8)
     } else {
-      Terminal.print(String(metrics.text.dropLast()))
+      Terminal.write(Array(metrics.text.utf8))
     }
     for failure in failures.dropLast() { Terminal.say(failure.description) }
     if let last = failures.last { throw last }
