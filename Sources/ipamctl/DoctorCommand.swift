@@ -9,10 +9,12 @@ struct DoctorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor", abstract: "Examines this node: what does not work, and what to do.",
     discussion: """
-      Looks at Consul (is it there, does it lead, what may the token do), the clocks, the plugin \
-      where the runtime looks for it, the configurations in /etc/cni/net.d and whether Consul's \
-      definitions say the same, and the state directory. Nothing is changed. Exit status 1 if \
-      anything is wrong.
+      Looks at the configurations in /etc/cni/net.d; at the Consul that each names (is it there, \
+      does it lead, what may the token do, does the definition say the same), an option given here \
+      going before the file; at the clocks; at the plugin where the runtime looks for it, and \
+      whether it says (STATUS) that it could serve an ADD; and at the state directory. Nothing is \
+      changed, but that the plugin may keep a copy there of what it read. Exit status 1 if anything \
+      is wrong.
       """)
   @Option(help: "Where the runtime's network configurations are.") var confDir = "/etc/cni/net.d"
   @Option(help: "Where the runtime looks for plugins, separated by colons. [CNI_PATH]")
@@ -23,21 +25,40 @@ struct DoctorCommand: AsyncParsableCommand {
   @OptionGroup var format: OutputOptions
 
   func run() async throws {
+    // What cannot be understood of the options is no finding.
+    let options = try place.consul.networks()
     var report = DoctorReport()
     let path = cniPath ?? Terminal.environment["CNI_PATH"] ?? "/opt/cni/bin"
     let files = NodeConfiguration.all(in: confDir, &report)
+    let configured = files.flatMap(\.networks)
+    var reachable: [NodeConfiguration.Network] = []
     if let dataDir = place.dataDir {
       report.examine(folder: dataDir, "data directory", option: "ipam.dataDir")
     } else {
-      try await examineConsul(files, &report)
+      reachable = await report.examineConsul(of: files, place.consul, stateDir)
+      if !configured.contains(where: \.usesConsul) {
+        if place.consul.isGiven || configured.isEmpty {
+          await report.examine(options, place.consul.deadline)
+        } else {
+          report.pass("Consul", "no configuration here uses it")
+        }
+      }
+      for folder in Set(configured.filter { !$0.usesConsul }.map(\.dataDirectory)).sorted() {
+        report.examine(folder: folder, "data directory", option: "ipam.dataDir")
+      }
     }
-    for type in Set(files.flatMap(\.networks).map(\.type)).union(files.isEmpty ? ["consul"] : [])
-      .sorted()
-    {
-      let versions = files.flatMap(\.networks).filter { $0.type == type }.map(\.version)
-      report.examine(plugin: type, in: path, speaking: Set(versions))
+    for type in Set(configured.map(\.type)).union(configured.isEmpty ? ["consul"] : []).sorted() {
+      let versions = configured.filter { $0.type == type }.map(\.version)
+      guard let plugin = report.examine(plugin: type, in: path, speaking: Set(versions)) else {
+        continue
+      }
+      for network in reachable where network.type == type {
+        report.examine(statusOf: network.laidUnder(place.consul, stateDir), by: plugin, in: path)
+      }
     }
-    report.examine(folder: stateDir, "state directory", option: "ipam.stateDir")
+    for folder in Set(configured.map { $0.stateDirectory(stateDir) }).union([stateDir]).sorted() {
+      report.examine(folder: folder, "state directory", option: "ipam.stateDir")
+    }
     if NodeIdentity(unkept: "").node.bootID.isEmpty {
       report.fail(
         "boot ID", "/proc/sys/kernel/random/boot_id cannot be read", "mount /proc where this runs")
@@ -45,56 +66,6 @@ struct DoctorCommand: AsyncParsableCommand {
     report.show(format.output)
     guard report.failures == 0 else {
       throw Failure(.no, "\(report.failures.counted("check")) failed")
-    }
-  }
-
-  private func examineConsul(
-    _ files: [NodeConfiguration], _ report: inout DoctorReport
-  ) async throws(Failure) {
-    let networks = try place.consul.networks()
-    let deadline = place.consul.deadline
-    let where_ = "\(networks.configuration)"
-    do throws(StoreError) {
-      let presence = try await networks.presence(deadline: deadline)
-      report.pass("Consul", "\(where_) answers")
-      if let leader = presence.leader {
-        report.pass("leader", leader)
-      } else {
-        report.fail(
-          "leader", "\(where_) has none: nothing can be read or written",
-          "see that more than half of the servers run and reach each other: consul operator raft "
-            + "list-peers")
-        return
-      }
-      report.examine(clockThere: presence.date)
-    } catch {
-      report.fail(
-        "Consul", error.description,
-        "start the agent, or say where Consul is: --consul, CONSUL_HTTP_ADDR, ipam.consul_addr")
-      return
-    }
-    let node = NodeIdentity(keptIn: stateDir)?.node.name ?? "node"
-    for network in Set(files.flatMap(\.networks).filter(\.usesConsul).map(\.name)).sorted() {
-      do throws(StoreError) {
-        let denied = try await networks.denied(network: network, node: node, deadline: deadline)
-        if denied.isEmpty {
-          report.pass("token for \(network)", "may do all that is needed")
-        } else {
-          report.fail(
-            "token for \(network)", "may not: \(denied.joined(separator: ", "))",
-            "give it the policy of docs/acl-policy.hcl, with this prefix and network")
-          continue
-        }
-        let store = networks.store(network)
-        let entry = try await store.storedDefinition(deadline: deadline)
-        for file in files {
-          for configured in file.networks where configured.name == network {
-            report.compare(configured, with: entry, of: store, in: file.path)
-          }
-        }
-      } catch {
-        report.fail("network \(network)", error.description, "see what Consul's log says of it")
-      }
     }
   }
 }
@@ -198,31 +169,65 @@ struct DoctorReport {
     pass(name, "\(folder) can be written to")
   }
 
-  /// Whether a plugin is there and answers.
-  mutating func examine(plugin: String, in path: String, speaking versions: Set<String>) {
+  /// Whether a plugin is there and answers; where it is.
+  mutating func examine(
+    plugin: String, in path: String, speaking versions: Set<String>
+  ) -> String? {
     let check = "plugin \(plugin)"
     let places = path.split(separator: ":").map { "\($0)/\(plugin)" }
     guard let file = places.first(where: { access($0, F_OK) == 0 }) else {
-      return fail(
+      fail(
         check, "not in \(path)",
         "install it there under this name, or set --cni-path to where it is")
+      return nil
     }
     guard access(file, X_OK) == 0 else {
-      return fail(check, "\(file) cannot be executed", "chmod 755 \(file)")
+      fail(check, "\(file) cannot be executed", "chmod 755 \(file)")
+      return nil
     }
     guard let answer = Child.output(of: [file], environment: ["CNI_COMMAND=VERSION"]),
       let document = try? JSONValue(parsing: answer),
       let supported = document["supportedVersions"]?.elements?.compactMap(\.string)
     else {
-      return fail(
+      fail(
         check, "\(file) does not answer VERSION", "install it again: CNI_COMMAND=VERSION \(file)")
+      return nil
     }
     let missing = versions.subtracting(supported).sorted()
     guard missing.isEmpty else {
-      return fail(
+      fail(
         check, "\(file) does not speak \(missing.joined(separator: ", "))",
         "install a newer one, or lower cniVersion in the configuration")
+      return nil
     }
     pass(check, "\(file), up to \(supported.last ?? "nothing")")
+    return file
+  }
+
+  /// Whether the plugin itself would serve a network: what it says to STATUS, of which nothing is the
+  /// best.
+  mutating func examine(
+    statusOf network: NodeConfiguration.Network, by plugin: String, in path: String
+  ) {
+    let check = "ADD on \(network.name)"
+    let configuration: JSONValue = [
+      "cniVersion": "1.1.0", "name": .string(network.name), "ipam": network.ipam,
+    ]
+    let variables = Terminal.environment.filter { $0.key.hasPrefix("CONSUL_") }
+      .map { "\($0.key)=\($0.value)" }
+    let answer = Child.output(
+      of: [plugin], environment: variables + ["CNI_COMMAND=STATUS", "CNI_PATH=\(path)"],
+      input: configuration.compactBytes, evenIfItFails: true)
+    guard let answer else {
+      return fail(check, "\(plugin) does not answer STATUS", "install it again")
+    }
+    guard answer.isEmpty else {
+      let error = try? JSONValue(parsing: answer)
+      let details = error?["details"]?.string ?? ""
+      return fail(
+        check, error?["msg"]?.string ?? "\(plugin) says what is no error object",
+        details.isEmpty ? "mend the configuration" : details)
+    }
+    pass(check, "would be served")
   }
 }

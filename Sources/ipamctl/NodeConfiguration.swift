@@ -15,9 +15,6 @@ struct NodeConfiguration {
     var type: String
     var version: String
     var ipam: JSONValue
-
-    /// Whether the addresses are in Consul.
-    var usesConsul: Bool { type == "consul" || type == "cni-ipam-consul" }
   }
 
   let path: String

@@ -70,6 +70,55 @@ import Testing
     #expect(nowhere["Consul"] != nil && nowhere["leader"] == nil, "\(nowhere)")
   }
 
+  private func configure(_ bench: Bench, _ ipam: String) throws {
+    try writeFile(
+      "\(bench.folder.path)/net.d/10-net.conflist",
+      #"{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "bridge", "ipam": {\#(ipam)}}]}"#
+    )
+  }
+
+  /// The file says where Consul is and what is right there; an option goes before it.
+  @Test func theFileIsGoneBy() async throws {
+    let bench = try await Bench()
+    let words = try await node(bench) + ["--output", "json"]
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    let ipam = { (port: Int) in
+      #""type": "consul", "subnet": "10.1.0.0/24", "consul_addr": "\#(bench.consul.host)", "#
+        + #""consul_port": "\#(port)", "prefix": "\#(bench.prefix)""#
+    }
+    try configure(bench, ipam(bench.consul.port))
+    let healthy = try await plainly(words)
+    #expect(healthy.exitStatus == 0, "\(healthy)")
+    let checks = try healthy.json["checks"]?.elements?.compactMap { $0["check"]?.string }
+    #expect(checks?.contains("token for net") == true && checks?.contains("ADD on net") == true)
+    try configure(bench, ipam(1))
+    let nowhere = try failures(try await plainly(words))
+    #expect(nowhere["Consul"]?.contains(":1:") == true, "\(nowhere)")
+    #expect(try failures(try await bench.ctl(words)).isEmpty)
+    // Parsed by the plugin, which would refuse it.
+    try configure(bench, ipam(bench.consul.port) + #", "cooldown": "soon""#)
+    let refused = try failures(try await plainly(words))
+    #expect(refused["ADD on net"]?.contains("cooldown") == true, "\(refused)")
+  }
+
+  /// A node whose networks are in directories has nothing to do with Consul.
+  @Test func aNodeWithoutConsul() async throws {
+    let bench = try await Bench()
+    let words = try await node(bench)
+    let folder = bench.folder.path
+    try await ChildProcess.run(["ln", "-s", "consul", folder + "/bin/host-local"])
+    for (type, backend) in [("host-local", ""), ("consul", #", "backend": "disk""#)] {
+      try configure(
+        bench,
+        #""type": "\#(type)"\#(backend), "subnet": "10.1.0.0/24", "dataDir": "\#(folder)/networks""#
+      )
+      let ended = try await plainly(words)
+      #expect(ended.exitStatus == 0, "\(ended)")
+      #expect(ended.output.contains("data directory"), "\(ended)")
+      #expect(!ended.output.contains("leader"), "\(ended)")
+    }
+  }
+
   @Test func aNodeWithADirectory() async throws {
     let bench = try await Bench()
     let words = try await node(bench)
@@ -127,6 +176,9 @@ import Testing
       #expect(ended.exitStatus == 4 && ended.errorOutput.contains("denied"), "\(ended)")
     }
     let words = plain + ["--output", "json"]
+    // Nor without a network that needs it.
+    let bare = ["doctor", "--conf-dir", "/nonexistent", "--output", "json"]
+    #expect(try failures(try await bench.ctl(bare))["token"]?.contains("denied") == true)
     func look(_ rules: String) async throws -> [String: String] {
       let token = bench.folder.path + "/token"
       try writeFile(token, try bench.consul.makeToken(rules: rules))
