@@ -15,9 +15,9 @@ struct OutputFile: ~Copyable {
   private var buffer: [UInt8] = []
   private var isDone = false
 
-  /// Opens a draft beside a path, or standard output for none.
+  /// Opens a draft beside a path, or standard output for none and for `-`.
   init(_ path: String?, mode: mode_t = 0o644) throws(Failure) {
-    guard let path else {
+    guard let path, path != "-" else {
       (self.path, draft, descriptor) = (nil, nil, STDOUT_FILENO)
       return
     }

@@ -133,6 +133,11 @@ import Testing
     #expect(coloured.contains("\u{1B}[34m██") && coloured.contains("\u{1B}[33m~~"), "\(coloured)")
     let plain = try await run(terminal, variables.merging(["NO_COLOR": "1"]) { $1 })
     #expect(plain.contains("██") && !plain.contains("\u{1B}["), "\(plain)")
+    let narrow = ["script", "-qec", "stty cols 40; " + words.joined(separator: " "), "/dev/null"]
+    let folded = try await run(narrow, variables.merging(["NO_COLOR": "1"]) { $1 })
+    #expect(folded.contains("left, the last top right"), "\(folded)")
+    #expect(
+      folded.split(whereSeparator: \.isNewline).allSatisfy { $0.count <= 40 }, "\(folded)")
     let piped = try await run(words, variables)
     #expect(piped.contains("██") && !piped.contains("\u{1B}["), "\(piped)")
     try bench.expectGolden("map-unicode.table", piped)

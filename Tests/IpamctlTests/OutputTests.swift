@@ -51,6 +51,8 @@ import Testing
       #expect(full.exitStatus == 4 && full.errorOutput.contains("No space left"), "\(full)")
       let printed = try await bench.ctl(words + [folder + "/stdout"])
       #expect(printed.exitStatus == 0 && printed.output.hasPrefix(beginning), "\(printed)")
+      let dashed = try await bench.ctl(words + ["-"])
+      #expect(dashed.exitStatus == 0 && dashed.output.hasPrefix(beginning), "\(dashed)")
       try await bench.succeeds(words + [folder + "/link"])
       let written = String(decoding: try readFile(folder + "/file"), as: UTF8.self)
       #expect(written.hasPrefix(beginning), "\(written.prefix(80))")

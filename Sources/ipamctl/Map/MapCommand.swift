@@ -24,8 +24,8 @@ struct MapCommand: AsyncParsableCommand {
   var prefix: String?
   @Option(help: "Columns that the map in the terminal may take; its width, at most 80, without.")
   var width: Int?
-  @Option(help: "Write a picture as SVG.") var svg: String?
-  @Option(help: "Write a picture as PNG.") var png: String?
+  @Option(help: "Write a picture as SVG; - is standard output.") var svg: String?
+  @Option(help: "Write a picture as PNG; - is standard output.") var png: String?
   @Option(help: "Light or dark; an SVG without it is what its reader prefers, a PNG light.")
   var theme: Theme?
   @OptionGroup(title: "A directory's definition") var source: DefinitionOptions
@@ -64,7 +64,8 @@ struct MapCommand: AsyncParsableCommand {
         for (index, map) in maps.enumerated() {
           if index > 0 { Terminal.print("") }
           let drawn = TerminalMap(
-            map: map, isUnicode: Terminal.isUnicode, hasColours: Terminal.hasColours)
+            map: map, columns: columns, isUnicode: Terminal.isUnicode,
+            hasColours: Terminal.hasColours)
           Terminal.print(drawn.lines.joined(separator: "\n"))
         }
       }

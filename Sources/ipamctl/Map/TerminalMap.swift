@@ -5,7 +5,11 @@ import BitmapAllocator
 // its own, so that colour only helps.
 
 struct TerminalMap {
+  /// Text is not made narrower than this.
+  private static let leastTextWidth = 40
+
   let map: AddressMap
+  let columns: Int
   let isUnicode: Bool
   let hasColours: Bool
 
@@ -18,15 +22,31 @@ struct TerminalMap {
   var lines: [String] {
     let scale = map.scale()
     let grid = HilbertGrid(cellBits: map.cellBits)
-    var lines = [title, scaleOfCells, ""]
+    var lines = [title] + folded(scaleOfCells, indentation: 0) + [""]
     for row in grid.cellsByRow { lines.append(line(row.map { map.look(of: $0, scale: scale) })) }
     lines.append("")
     for entry in map.legend(scale: scale) {
       let samples = line(entry.samples)
       let padding = String(repeating: " ", count: max(0, 8 - entry.samples.count * 2))
-      lines.append("\(samples)\(padding)  \(entry.text)")
+      let texts = folded("          \(entry.text)", indentation: 20)
+      lines.append("\(samples)\(padding)  \(texts[0].dropFirst(10))")
+      lines += texts.dropFirst()
     }
     return lines
+  }
+
+  /// Text in lines that fit, broken between words; all but the first are indented.
+  private func folded(_ text: String, indentation: Int) -> [String] {
+    let width = max(columns, Self.leastTextWidth)
+    var lines: [String] = []
+    var rest = text[...]
+    while rest.count > width,
+      let end = rest.prefix(width + 1).dropFirst(indentation).lastIndex(of: " ")
+    {
+      lines.append(String(rest[..<end]))
+      rest = String(repeating: " ", count: indentation) + rest[end...].dropFirst()
+    }
+    return lines + [String(rest)]
   }
 
   private var title: String {
