@@ -52,7 +52,7 @@ struct CheckCommand: AsyncParsableCommand {
     guard !name.isEmpty else { throw Failure(.usage, "the network's name is empty") }
     let store = ConsulStore(
       try consul.configuration(), prefix: consul.prefix, network: name,
-      stateDirectory: journal.stateDir,
+      stateDirectory: journal.stateDir, makesCopies: false,
       surroundings: ConsulOptions.surroundings)
     try await check(store, deadline)
   }

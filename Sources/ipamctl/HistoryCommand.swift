@@ -21,6 +21,10 @@ struct HistoryCommand: AsyncParsableCommand {
   @OptionGroup var consul: ConsulOptions
   @OptionGroup var format: OutputOptions
 
+  func validate() throws {
+    guard !subject.isEmpty else { throw ValidationError("the subject is empty") }
+  }
+
   func run() async throws {
     var history = History(of: subject)
     var trouble: Failure?

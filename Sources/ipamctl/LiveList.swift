@@ -20,14 +20,15 @@ struct LiveList {
       throw Failure(.usage, "the list of what lives is empty: did the command that made it fail?")
     }
     guard format != .plain else {
-      readPlain(bytes)
+      try readPlain(bytes)
       return
     }
     let document: JSONValue
     do {
       document = try JSONValue(parsing: bytes)
     } catch {
-      throw Failure(.usage, "the list of what lives is not JSON: \(error)")
+      throw Failure(
+        .usage, "the list of what lives is not JSON: \(error.message) at byte \(error.position)")
     }
     // `crictl pods -o json`: {"items": [{"id": …}]}; the others are arrays.
     guard let records = (format == .crictl ? document["items"] : document)?.elements else {
@@ -45,12 +46,19 @@ struct LiveList {
     }
   }
 
-  /// One container ID on each line, `#` begins a comment.
-  private mutating func readPlain(_ bytes: [UInt8]) {
+  /// One container ID on each line, `#` begins a comment. What no runtime calls a container is of
+  /// another format, in which all would look dead.
+  private mutating func readPlain(_ bytes: [UInt8]) throws(Failure) {
     for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
-      if let id = line.prefix(while: { $0 != "#" }).split(whereSeparator: \.isWhitespace).first {
-        containers.insert(String(id))
+      let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace)
+      guard let id = words.first else { continue }
+      guard String(id).isCNIName else {
+        throw Failure(
+          .usage,
+          "\"\(Table.printable(String(id.prefix(40))))\" in the list of what lives is no container "
+            + "ID: does it need --format?")
       }
+      containers.insert(String(id))
     }
   }
 

@@ -101,12 +101,7 @@ extension NetworkCommand {
 
     func run() async throws {
       guard !source.isEmpty else { throw Failure(.usage, "give --file or --subnet") }
-      guard name.isNetworkName else {
-        throw Failure(
-          .usage,
-          "network name \"\(Table.printable(name))\": letters, digits, _ . and - only, and a letter or "
-            + "digit first, as CNI wants it")
-      }
+      try checkNewName(name)
       let store = try consul.store(name)
       var wanted = try NetworkDefinition(
         checking: try source.document(over: .object([])), name: name)
@@ -253,6 +248,16 @@ extension NetworkCommand {
   }
 }
 
+/// Refuses a name that no runtime can give a network.
+func checkNewName(_ name: String) throws(Failure) {
+  guard name.isCNIName else {
+    throw Failure(
+      .usage,
+      "network name \"\(Table.printable(name))\": letters, digits, _ . and - only, and a letter or "
+        + "digit first, as CNI wants it")
+  }
+}
+
 /// Writes a definition if the one there is still the one that was read.
 @discardableResult
 private func write(
@@ -326,8 +331,8 @@ extension NetworkDefinition {
 }
 
 extension String {
-  /// Whether a runtime can name a network so.
-  fileprivate var isNetworkName: Bool {
+  /// Whether a runtime can name a network or a container so.
+  var isCNIName: Bool {
     let alphanumeric = { (byte: UInt8) in
       (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
     }

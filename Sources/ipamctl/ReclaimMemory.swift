@@ -4,8 +4,8 @@ import IPAM
 import JSON
 
 // What the last run of `ipamctl reclaim` saw, in one small file. It counts only in the boot of the
-// machine in which it was written, because its times are of a clock that starts with it; any other
-// file, and none, means that nothing was seen yet.
+// machine in which it was written, because its times are of a clock that starts with it; one of another
+// boot or of other words, and none, means that nothing was seen yet.
 
 /// The file with the earlier observation.
 struct ReclaimMemory {
@@ -13,13 +13,17 @@ struct ReclaimMemory {
   let scope: String
   let boot: String
 
-  /// The orphans of the last run; none if the file is missing, foreign or of another boot.
+  /// The orphans of the last run; none if there is no file, or one of another scope or boot. What is
+  /// no such file at all would be replaced, so it is refused.
   func read() throws(Failure) -> [Orphan] {
     guard access(path, F_OK) == 0 else { return [] }
-    guard let document = try? JSONValue(parsing: try Terminal.read(path)),
-      document["boot"]?.string == boot, !boot.isEmpty, document["scope"]?.string == scope
+    let document = try? JSONValue(parsing: try Terminal.read(path))
+    guard let orphans = document?["orphans"]?.elements else {
+      throw Failure(.failed, "\(path) keeps no observation of mine: remove it, or give --state")
+    }
+    guard document?["boot"]?.string == boot, !boot.isEmpty, document?["scope"]?.string == scope
     else { return [] }
-    return (document["orphans"]?.elements ?? []).compactMap(Orphan.init(json:))
+    return orphans.compactMap(Orphan.init(json:))
   }
 
   /// Replaces the file.

@@ -38,7 +38,9 @@ extension ImportCommand {
         try await restore(export, in: store, name, deadline)
       } else if var document = export.definition {
         document = document.replacing("name", .string(name))
+        try checkNewName(name)
         var definition = try NetworkDefinition(checking: document, name: name)
+        try export.check(against: definition, file)
         definition.incarnation = max(
           1, StableHash.of(Offset(export.header.id).hex(digits: 16).utf8))
         try await restore(export, as: definition, in: store, deadline)
@@ -282,6 +284,21 @@ struct ExportContent {
     guard isWhole else {
       throw Failure(.usage, "\(path): the last line is missing: the file was cut off")
     }
+  }
+
+  /// Refuses addresses that the definition has no subnet for: they could never be restored.
+  func check(against definition: NetworkDefinition, _ path: String) throws(Failure) {
+    let subnets = definition.rangeSets.flatMap { $0.ranges.map(\.subnet) }
+    let outside = attachments.flatMap { attachment in
+      attachment.addresses.filter { address in
+        !subnets.contains { $0.contains(address) }
+      }.map { "\($0) of \(attachment.key)" }
+    }
+    guard let first = outside.first else { return }
+    throw Failure(
+      .usage,
+      "\(path): \(outside.count.counted("address", "addresses")) in none of the definition's subnets, "
+        + "the first \(first)")
   }
 
   /// Puts attachments without a node on one.

@@ -17,9 +17,12 @@ import Testing
     #expect(found.exitStatus == 1, "\(found)")
     let findings = try found.json["findings"]?.elements ?? []
     #expect(!findings.isEmpty && findings.allSatisfy { $0["repair"]?.string?.isEmpty == false })
-    let repaired = try await bench.ctl("check", "net", "--repair")
+    let elsewhere = bench.folder.path + "/elsewhere"
+    let repaired = try await bench.ctl("check", "net", "--repair", "--state-dir", elsewhere)
     #expect(repaired.exitStatus == 0, "\(repaired)")
     #expect(try bench.keys() == before)
+    // A machine that is no node does not become one by it.
+    #expect(try await ChildProcess.run(["ls", bench.folder.path]) == "state\n")
     try await bench.succeeds("check", "net")
     #expect(try await bench.plugin("CHECK", "net", "c1").exitStatus == 0)
     #expect(try await bench.plugin("DEL", "net", "c1").exitStatus == 0)

@@ -97,11 +97,12 @@ extension [String] {
     #expect(newer.exitStatus == 2 && newer.errorOutput.contains("version 2"), "\(newer)")
     let outside = try await bench.ctl(
       "import", "-", input: whole.text.replacing("10.1.0.0/16", with: "10.2.0.0/16"))
-    #expect(outside.exitStatus == 1 && outside.errorOutput.contains("none of"), "\(outside)")
-    #expect(try bench.keys() == ["net/config"])
-    // What was begun with other data is not taken for this file's.
-    let other = try await bench.ctl("import", "-", input: whole.text)
-    #expect(other.exitStatus == 1, "\(other)")
+    #expect(
+      outside.exitStatus == 2 && outside.errorOutput.contains("30 addresses in none of"),
+      "\(outside)")
+    let named = try await bench.ctl("import", "-", "--network", "n t", input: whole.text)
+    #expect(named.exitStatus == 2 && named.errorOutput.contains("as CNI wants it"), "\(named)")
+    #expect(try bench.keys() == [])
   }
 
   @Test func aFullDiskIsAnError() async throws {
@@ -145,6 +146,10 @@ extension [String] {
     // Half a network gives nobody an address.
     let added = try await bench.plugin("ADD", "net", "new")
     #expect(added.exitStatus == 1, "\(added)")
+    // What was begun with other data is not taken for this file's.
+    let smaller = madeUpExport(300).text.replacing("10.1.0.0/16", with: "10.1.0.0/17")
+    let other = try await bench.ctl("import", "-", input: smaller)
+    #expect(other.exitStatus == 1 && other.errorOutput.contains("is not empty"), "\(other)")
     let rest = try await bench.ctl("import", file)
     #expect(rest.exitStatus == 0 && rest.errorOutput.contains("going on"), "\(rest)")
     #expect(try bench.keys().count { $0.contains("/addresses/") } == 300)

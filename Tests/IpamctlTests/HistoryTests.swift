@@ -29,6 +29,7 @@ import Testing
     let one = try await history(bench, "c2/eth0", "--output", "json")
     #expect(try one.json.elements?.count == 2, "\(one)")
     #expect(try await history(bench, "10.1.0.3").exitStatus == 1)
+    #expect(try await history(bench, "").exitStatus == 2)
     #expect(try await history(bench, "10.1.0.2", "--network", "other").exitStatus == 1)
   }
 

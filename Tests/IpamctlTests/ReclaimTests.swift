@@ -27,7 +27,18 @@ import Testing
     let empty = try await bench.ctl(words, input: "\n")
     #expect(empty.exitStatus == 2, "\(empty)")
     let torn = try await bench.ctl(words + ["--format", "crictl"], input: #"{"items": [{"id""#)
-    #expect(torn.exitStatus == 2, "\(torn)")
+    #expect(torn.exitStatus == 2 && torn.errorOutput.contains("at byte"), "\(torn)")
+    // Nor does one of another format, in which nothing would look alive.
+    for text in [#"{"items": [{"id": "live"}]}"#, "[\n{\"id\": \"live\"}]", "\u{1}live\n"] {
+      let other = try await bench.ctl(words, input: text)
+      #expect(other.exitStatus == 2 && other.errorOutput.contains("--format"), "\(other)")
+    }
+    // And a file that is none of its own is not written over.
+    let precious = bench.folder.path + "/precious"
+    try writeFile(precious, "{}")
+    let foreign = try await bench.ctl(words + ["--state", precious], input: list)
+    #expect(foreign.exitStatus == 4 && foreign.errorOutput.contains(precious), "\(foreign)")
+    #expect(try readFile(precious) == Array("{}".utf8))
     #expect(try bench.keys().count { $0.contains("/addresses/") } == 3)
     let second = try await bench.ctl(words, input: list)
     #expect(second.exitStatus == 0, "\(second)")

@@ -33,18 +33,21 @@ public final class ConsulStore: AllocationStore {
   ///   - network: The network.
   ///   - stateDirectory: Where this node keeps copies, so that an ADD takes one round trip; nil for
   ///     nowhere.
+  ///   - makesCopies: Whether to begin keeping some where there are none of this network.
   ///   - surroundings: Clock, randomness and sleep.
   public convenience init(
     _ configuration: ConsulConfiguration, prefix: String = ConsulStore.defaultPrefix,
-    network: String, stateDirectory: String? = nil, surroundings: Surroundings
+    network: String, stateDirectory: String? = nil, makesCopies: Bool = true,
+    surroundings: Surroundings
   ) {
     let schema = KeySchema(prefix: prefix, network: network)
-    let local: (any LocalState)? = stateDirectory.map { directory in
+    let local = stateDirectory.flatMap { directory -> (any LocalState)? in
       let place = "\(configuration)|\(schema.base)"
       let hash = Offset(StableHash.of(place.utf8)).hex(digits: 16)
       let name = "\(KeyName.escape(network).prefix(80))-\(hash)"
-      return NodeState(
-        folder: "\(directory)/\(name)", bootID: NodeFile.bootID, surroundings: surroundings)
+      let folder = "\(directory)/\(name)"
+      guard makesCopies || NodeFile.exists(folder) else { return nil }
+      return NodeState(folder: folder, bootID: NodeFile.bootID, surroundings: surroundings)
     }
     self.init(
       client: ConsulClient(configuration), prefix: prefix, network: network,
