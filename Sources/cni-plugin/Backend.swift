@@ -60,6 +60,7 @@ struct Backend {
   private init(
     consul invocation: Invocation, _ settings: StoreSettings, _ surroundings: Surroundings
   ) throws {
+    HostNames.byFilesAndDNS()
     let definition = try Self.definition(
       invocation, .init(isDirectory: false, masksHostBits: true))
     let configuration: ConsulConfiguration

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConsulBackend
 import Glibc
 
 // The operator's command line: each command is a file that reads its arguments, asks the modules
@@ -56,6 +57,7 @@ struct Ipamctl: AsyncParsableCommand {
 enum Main {
   static func main() async {
     Terminal.reserveStandardStreams()
+    HostNames.byFilesAndDNS()
     do {
       var command = try Ipamctl.parseAsRoot()
       if var command = command as? any AsyncParsableCommand {

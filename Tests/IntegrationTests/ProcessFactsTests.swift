@@ -1,5 +1,5 @@
 // What the executable is to the system: what it links, what it reads, what it needs around it. The
-// release plugin (static, as scripts/build makes it) has to run on hosts with nothing but glibc.
+// release plugin (static, as scripts/build makes it) has to run on hosts with nothing at all.
 
 internal import FoundationEssentials
 internal import Glibc
@@ -60,32 +60,32 @@ struct ProcessFactsTests {
   }
 
   @Test(.enabled(PluginFile.staticReason) { await PluginFile.isStatic })
-  func theReleasePluginNeedsOnlyLibcAndLibm() async throws {
-    let libraries = try await PluginFile.libraries().filter { !$0.hasPrefix("ld-linux") }
-    #expect(libraries.isSubset(of: ["libc.so.6", "libm.so.6"]), "\(libraries.sorted())")
+  func theReleasePluginNeedsNoLibraries() async throws {
+    let libraries = try await PluginFile.libraries()
+    #expect(libraries.isEmpty, "\(libraries.sorted())")
   }
 
   @Test(
     .enabled(PluginFile.staticReason) { await PluginFile.isStatic },
     .needsRoot, arguments: StoreKind.allCases)
-  func theReleasePluginRunsWhereThereIsOnlyGlibc(_ kind: StoreKind) async throws {
+  func theReleasePluginRunsWhereThereIsNothing(_ kind: StoreKind) async throws {
     let root = try TemporaryFolder()
-    let folders = ["/lib64", "/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib"]
-    for library in try await PluginFile.libraries() {
-      let found = folders.map { $0 + "/" + library }.first { access($0, R_OK) == 0 }
-      let path: String = try #require(found, "\(library) is nowhere")
-      let folder = library.hasPrefix("ld-linux-x86") ? "/lib64" : "/lib"
-      try FileManager.default.createDirectory(
-        atPath: root.path + folder, withIntermediateDirectories: true)
-      try copy(path, to: root.path + "\(folder)/\(library)")
-    }
-    try copy(Program.ours, to: root.path + "/plugin")
-
+    // By another process: a file that is being written by one, or by what it started, cannot be run.
+    let copied = try await Execution(["/bin/cp", Program.ours, root.path + "/plugin"]).run()
+    try #require(copied.exitStatus == 0, "\(copied)")
     let network = try await TestNetwork(kind)
     var ipam: JSON = ["subnet": "10.7.0.0/24"]
     ipam = ipam.merging(network.place)
     ipam = ipam.merging(["stateDir": "/state"])
-    if kind == .disk { ipam["dataDir"] = "/networks" }
+    if kind == .disk {
+      ipam["dataDir"] = "/networks"
+    } else {
+      // A name that only /etc/hosts has, where the system would ask somebody else.
+      mkdir(root.path + "/etc", 0o755)
+      try writeFile(root.path + "/etc/nsswitch.conf", "hosts: mymachines resolve nobody\n")
+      try writeFile(root.path + "/etc/hosts", "127.0.0.1 consul.example\n")
+      ipam["consul_addr"] = "consul.example"
+    }
     let configuration: JSON = ["name": "net", "cniVersion": "1.1.0", "ipam": ipam]
     for command in ["VERSION", "STATUS", "ADD", "CHECK", "DEL"] {
       var call = Call(command, configuration).by("/plugin")
@@ -93,11 +93,6 @@ struct ProcessFactsTests {
       let answer = try await call.succeeds()
       if command == "ADD" { #expect(answer.addresses == ["10.7.0.2/24"], "\(answer)") }
     }
-  }
-
-  private func copy(_ program: String, to path: String) throws {
-    try writeFile(path, bytes: try readFile(program))
-    chmod(path, 0o755)
   }
 
   /// The environment of every call in these tests is CNI_* and nothing else; here are the commands
