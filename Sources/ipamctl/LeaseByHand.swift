@@ -33,7 +33,8 @@ extension LeaseCommand {
     @OptionGroup var format: OutputOptions
 
     func run() async throws {
-      let (store, definition) = try await place.store(network, source, mayBeNew: true)
+      let (store, definition) = try await place.store(
+        network, source, mayBeNew: true, stateDir: journal.stateDir)
       guard let definition else { throw Failure(.usage, "--data-dir needs --subnet or --file") }
       let name = try place.nodeName(node)
       guard !container.isEmpty, !interface.isEmpty else {
@@ -126,7 +127,7 @@ extension LeaseCommand {
     }
 
     func run() async throws {
-      let store = try place.store(network)
+      let store = try place.store(network, stateDir: journal.stateDir)
       let deadline = place.consul.deadline
       if let consul = store as? ConsulStore {
         _ = try await definition(of: consul, network, deadline)

@@ -19,16 +19,17 @@ struct StoreOptions: ParsableArguments {
   @OptionGroup var consul: ConsulOptions
 
   func store(
-    _ network: String, mayBeNew: Bool = false
+    _ network: String, mayBeNew: Bool = false, stateDir: String = DiskStore.defaultStateDirectory
   ) throws(Failure) -> any AllocationStore {
     guard let dataDir else { return try consul.store(network) }
-    return try directory(dataDir, network, nil, mayBeNew: mayBeNew)
+    return try directory(dataDir, network, nil, mayBeNew: mayBeNew, stateDir)
   }
 
   /// The store with the network's definition: Consul's own, or for a directory the one of the options,
   /// if they give one.
   func store(
-    _ network: String, _ source: DefinitionOptions, mayBeNew: Bool = false
+    _ network: String, _ source: DefinitionOptions, mayBeNew: Bool = false,
+    stateDir: String = DiskStore.defaultStateDirectory
   ) async throws(Failure) -> (store: any AllocationStore, definition: NetworkDefinition?) {
     guard let dataDir else {
       try source.mustBeEmpty()
@@ -36,19 +37,21 @@ struct StoreOptions: ParsableArguments {
       return (store, try await ipamctl.definition(of: store, network, consul.deadline).definition)
     }
     let definition = try source.definitionOfDirectory(network)
-    return (try directory(dataDir, network, definition, mayBeNew: mayBeNew), definition)
+    return (try directory(dataDir, network, definition, mayBeNew: mayBeNew, stateDir), definition)
   }
 
   /// A folder that is not there holds nothing, but its name may be mistyped: only what makes one may
   /// do without.
   private func directory(
-    _ dataDir: String, _ network: String, _ definition: NetworkDefinition?, mayBeNew: Bool
+    _ dataDir: String, _ network: String, _ definition: NetworkDefinition?, mayBeNew: Bool,
+    _ stateDir: String
   ) throws(Failure) -> DiskStore {
     let folder = try Self.folder(network)
     guard mayBeNew || !Terminal.isMissing("\(dataDir)/\(folder)") else {
       throw Failure(.no, "network \(network): there is no directory \(dataDir)/\(folder)")
     }
-    return DiskStore(directory: dataDir, network: folder, definition: definition)
+    return DiskStore(
+      directory: dataDir, network: folder, definition: definition, stateDirectory: stateDir)
   }
 
   /// A network's name, which is that of a folder in a directory and of no other place.

@@ -82,7 +82,7 @@ struct ReclaimCommand: AsyncParsableCommand {
   private func look() async throws {
     let node = try beforeBoot ? node ?? kept.node.name : node
     let isInUse = try owners()
-    let store = try place.store(network)
+    let store = try place.store(network, stateDir: journal.stateDir)
     let deadline = place.consul.deadline
     let surroundings = ConsulOptions.surroundings
     if store.traits.keepsDefinition, let consul = store as? ConsulStore {

@@ -28,7 +28,7 @@ extension ImportCommand {
     func run() async throws {
       var export = try ExportContent(file)
       let name = network ?? export.header.network
-      let store = try place.store(name, mayBeNew: true)
+      let store = try place.store(name, mayBeNew: true, stateDir: journal.stateDir)
       let deadline = place.consul.deadline
       let counts = export.counts
       if store is DiskStore {

@@ -8,8 +8,13 @@ enum Terminal {
   /// Prints a line to standard output.
   static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
 
-  /// Prints a line about what is going on to standard error.
-  static func say(_ text: String) { write("ipamctl: \(text)\n", to: STDERR_FILENO) }
+  /// Prints a line about what is going on to standard error; what it quotes does not steer the
+  /// terminal.
+  static func say(_ text: String) {
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    let printable = lines.map { Table.printable(String($0)) }.joined(separator: "\n")
+    write("ipamctl: \(printable)\n", to: STDERR_FILENO)
+  }
 
   /// Writes all of a text; a reader that went away is its own affair. What standard output does not
   /// take, as on a full disk, ends the program.

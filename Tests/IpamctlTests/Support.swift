@@ -21,19 +21,20 @@ func program(_ name: String, _ variable: String) -> String {
   return "/\(folder)/\(name)"
 }
 
-/// The words of a command, with a state directory that is not there where it would note what it does in
-/// this machine's own.
-func unnoted(_ words: [String]) -> [String] {
+/// The words of a command, with a state directory below a test's folder where it would note what it does
+/// in this machine's own. It is not there: nothing is noted on a machine that is no node.
+private func unnoted(_ words: [String], _ folder: TemporaryFolder) -> [String] {
   let noting = [["lease", "acquire"], ["lease", "release"], ["reclaim"], ["check"], ["import"]]
   guard noting.contains(where: { words.starts(with: $0) }), !words.contains("--state-dir") else {
     return words
   }
-  return words + ["--state-dir", "/nonexistent"]
+  return words + ["--state-dir", folder.path + "/no-node"]
 }
 
 /// Runs ipamctl on a directory, or anywhere else that the words say.
 func plainly(_ words: [String], input: String = "") async throws -> Execution.Ended {
-  var execution = Execution([program("ipamctl", "CNI_IPAM_CTL")] + unnoted(words))
+  let folder = try TemporaryFolder()
+  var execution = Execution([program("ipamctl", "CNI_IPAM_CTL")] + unnoted(words, folder))
   execution.input = .text(input)
   return try await execution.run()
 }
@@ -59,7 +60,7 @@ struct Bench: Sendable {
 
   func ctl(_ words: [String], input: String = "") async throws -> Execution.Ended {
     var execution = Execution(
-      [program("ipamctl", "CNI_IPAM_CTL")] + unnoted(words)
+      [program("ipamctl", "CNI_IPAM_CTL")] + unnoted(words, folder)
         + ["--consul", consul.address, "--consul-prefix", prefix, "--timeout", "60"])
     execution.input = .text(input)
     return try await execution.run()

@@ -57,5 +57,13 @@ import Testing
     _ = try bench.consul.request("PUT", key, body: String(hostile))
     let table = try await bench.succeeds("lease", "list", "net")
     #expect(table.contains("POD=a?[31mb") && !table.contains("\u{1B}"), "\(table)")
+    for interface in ["eth\u{1B}[31m", "eth1"] {
+      try await bench.succeeds(
+        "lease", "acquire", "net", "--container", "c2", "--node", "n1", "--interface", interface)
+    }
+    let several = try await bench.ctl(
+      "lease", "release", "net", "--container", "c2", "--node", "n1")
+    #expect(several.exitStatus == 1 && several.errorOutput.contains("c2/eth?[31m"), "\(several)")
+    #expect(!several.errorOutput.contains("\u{1B}"), "\(several)")
   }
 }
