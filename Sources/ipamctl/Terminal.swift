@@ -84,6 +84,11 @@ enum Terminal {
   /// Whether there is surely nothing, which is not known of what may not be looked at.
   static func isMissing(_ path: String) -> Bool { !exists(path) && errno == ENOENT }
 
+  static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
   /// Replaces a file whole: a reader finds the old content or the new one.
   static func replace(_ path: String, with bytes: some Sequence<UInt8>) throws(Failure) {
     var file = try OutputFile(path)

@@ -1,5 +1,7 @@
 import AddressSpace
 import ArgumentParser
+import ConsulBackend
+import Glibc
 import IPAM
 import JSON
 
@@ -9,40 +11,102 @@ struct WhoCommand: AsyncParsableCommand {
     discussion: """
       WHY is one of leased, marked (its bit is set and there is no lease), cooling, gateway, \
       reserved, excluded, damaged (it counts as in use), outside and free. Exit status 1 if it is \
-      free or outside the network. What a directory is cut into stands in configurations, so with \
-      --data-dir say it by --subnet or --file; without them only leases are known.
+      free or outside the network. Without a network, all that have the address are looked \
+      through. What a directory is cut into stands in configurations, so with --data-dir say it by \
+      --subnet or --file; without them only leases are known.
       """)
-  @Argument(help: "The network.") var network: String
-  @Argument(help: "The address.") var address: String
+  @Argument(
+    help: ArgumentHelp(
+      "The network; or only the address, to look in all of them.", valueName: "network-or-address"))
+  var first: String
+  @Argument(help: "The address in that network.") var address: String?
   @OptionGroup var source: DefinitionOptions
   @OptionGroup var place: StoreOptions
   @OptionGroup var format: OutputOptions
 
   func run() async throws {
-    let wanted = try IPAddress(argument: address, address)
+    let wanted = try IPAddress(argument: address ?? first, "the address")
+    guard address != nil else { return try await lookEverywhere(for: wanted) }
+    let report = try await report(on: wanted, in: first)
+    switch format.output {
+    case .json: Terminal.print(report.document().indented)
+    case .table: Terminal.print(report.table())
+    }
+    switch report.standing {
+    case .free: throw Failure(.no, "nobody holds \(report.address) of network \(first)")
+    case .outside: throw Failure(.no, "\(report.address) is in no range of network \(first)")
+    case .damaged: throw Failure(.failed, "see ipamctl check \(first)")
+    default: return
+    }
+  }
+
+  private func report(
+    on wanted: IPAddress, in network: String
+  ) async throws(Failure) -> AddressReport {
     let (store, definition) = try await place.store(network, source)
     let deadline = place.consul.deadline
-    let report = try await deciding { () async throws(AllocationError) in
+    return try await deciding { () async throws(AllocationError) in
       try await AddressReport(
         of: wanted, definition: definition, in: store, now: ConsulOptions.surroundings.now(),
         deadline: deadline)
     }
-    switch format.output {
-    case .json: Terminal.print(report.document.indented)
-    case .table: Terminal.print(report.table)
+  }
+
+  /// In all networks that have the address, and of a directory's, in those where it is held.
+  private func lookEverywhere(for wanted: IPAddress) async throws(Failure) {
+    guard source.isEmpty else { throw Failure(.usage, "a definition is of one network: name it") }
+    var found: [(network: String, report: AddressReport)] = []
+    var failures: [Failure] = []
+    for network in try await names() {
+      do throws(Failure) {
+        let report = try await report(on: wanted, in: network)
+        let isThere = report.standing != .outside
+        guard isThere, place.dataDir == nil || report.standing != .free else { continue }
+        found.append((network, report))
+        if report.standing == .damaged {
+          failures.append(Failure(.failed, "see ipamctl check \(network)"))
+        }
+      } catch {
+        guard error.status != .unavailable else { throw error }
+        // What a removal left behind has no definition.
+        if error.status != .no { failures.append(error) }
+      }
     }
-    switch report.standing {
-    case .free: throw Failure(.no, "nobody holds \(report.address) of network \(network)")
-    case .outside: throw Failure(.no, "\(report.address) is in no range of network \(network)")
-    case .damaged: throw Failure(.failed, "see ipamctl check \(network)")
-    default: return
+    switch format.output {
+    case .json:
+      Terminal.print(JSONValue.array(found.map { $1.document(in: $0) }).indented)
+    case .table:
+      if !found.isEmpty {
+        Terminal.print(found.map { $1.table(in: $0) }.joined(separator: "\n\n"))
+      }
+    }
+    for failure in failures.dropLast() { Terminal.say(failure.description) }
+    if let last = failures.last { throw last }
+    guard found.contains(where: { $0.report.standing != .free }) else {
+      throw Failure(
+        .no, found.isEmpty ? "no network has \(wanted)" : "nobody holds \(wanted)")
+    }
+  }
+
+  private func names() async throws(Failure) -> [String] {
+    if let dataDir = place.dataDir {
+      guard let names = Terminal.names(in: dataDir) else {
+        throw Failure(.failed, "\(dataDir): \(String(cString: strerror(errno)))")
+      }
+      return names.filter { Terminal.isFolder("\(dataDir)/\($0)") }.sorted()
+    }
+    let networks = try place.consul.networks()
+    let deadline = place.consul.deadline
+    return try await asking { () async throws(StoreError) in
+      try await networks.names(deadline: deadline)
     }
   }
 }
 
 extension AddressReport {
-  fileprivate var table: String {
-    var rows: [[String]] = [["why", standing.rawValue]]
+  fileprivate func table(in network: String? = nil) -> String {
+    var rows = network.map { [["network", $0]] } ?? []
+    rows.append(["why", standing.rawValue])
     if let lease {
       rows.append(["container", lease.attachment.container])
       rows.append(["interface", lease.attachment.interface])
@@ -60,10 +124,10 @@ extension AddressReport {
     return Table(["ADDRESS", address.description], rows).text
   }
 
-  fileprivate var document: JSONValue {
-    var members: [JSONValue.Member] = [
-      .init("address", .string(address.description)), .init("why", .string(standing.rawValue)),
-    ]
+  fileprivate func document(in network: String? = nil) -> JSONValue {
+    var members = [JSONValue.Member("address", .string(address.description))]
+    if let network { members.append(.init("network", .string(network))) }
+    members.append(.init("why", .string(standing.rawValue)))
     if let lease { members.append(.init("lease", lease.document(of: address))) }
     if let lease, !lease.node.bootID.isEmpty {
       members.append(.init("boot", .string(lease.node.bootID)))

@@ -52,6 +52,27 @@ import Testing
     try await bench.golden("who-leased-excluded", ["who", "net", "10.1.0.7"])
   }
 
+  /// An address is all that is known, and not of which network it is.
+  @Test func inAllNetworks() async throws {
+    let bench = try await Bench()
+    for (name, subnet) in [("a", "10.1.0.0/24"), ("b", "10.1.0.0/16"), ("c", "10.2.0.0/24")] {
+      try await bench.succeeds("network", "create", name, "--subnet", subnet)
+    }
+    try await bench.succeeds(
+      "lease", "acquire", "b", "--container", "c1", "--node", "n1", "--address", "10.1.0.7")
+    try await bench.golden("who-anywhere", ["who", "10.1.0.7"])
+    for (address, text) in [
+      ("10.1.0.8", "nobody holds 10.1.0.8"), ("10.9.0.1", "no network has 10.9.0.1"),
+    ] {
+      let ended = try await bench.ctl("who", address)
+      #expect(ended.exitStatus == 1 && ended.errorOutput.contains(text), "\(ended)")
+    }
+    #expect(try await bench.ctl("who", "b").exitStatus == 2)
+    try bench.put(bench.key("d/config"), "{")
+    let damaged = try await bench.ctl("who", "10.1.0.7")
+    #expect(damaged.exitStatus == 4 && damaged.output.contains("c1"), "\(damaged)")
+  }
+
   @Test func aDelegatedPrefixIsFoundByAnyOfItsAddresses() async throws {
     let bench = try await Bench()
     try await bench.succeeds(
@@ -71,6 +92,10 @@ import Testing
     #expect(try await bench.plugin("ADD", "net", "c1", disk).exitStatus == 0)
     let place = ["--data-dir", folder]
     try await bench.golden("who-disk", ["who", "net", "10.1.0.2"] + place)
+    try writeFile(folder + "/note", "")
+    try await ChildProcess.run(["mkdir", folder + "/other"])
+    try await bench.golden("who-disk-anywhere", ["who", "10.1.0.2"] + place)
+    #expect(try await bench.ctl(["who", "10.1.0.3"] + place).exitStatus == 1)
     let free = try await bench.ctl(["who", "net", "10.1.0.1"] + place)
     #expect(free.exitStatus == 1, "\(free)")
     let gateway = try await bench.ctl(
