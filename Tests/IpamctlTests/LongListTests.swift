@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Many leases, listed in little memory, with few requests and little more on the wire than one GET of
-/// all has. The times are `make bench-list`'s to hold.
+/// all has. The times are `make bench-check`'s to hold.
 @Suite(.needsConsul) struct LongListTests {
   private static let count = 100_000
 
