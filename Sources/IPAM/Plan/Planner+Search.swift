@@ -211,11 +211,11 @@ extension Planner {
     let first = spaces.firstIndex { $0.geometry == start?.pool } ?? 0
     return spaces.indices.map { offset in
       let space = spaces[(first + offset) % spaces.count]
-      let isStart = space.geometry == start?.pool
-      let home = space.homeChunk(hash: nodeHash(space.geometry)) ?? ChunkIndex(0)
+      let known = space.geometry == start?.pool ? start?.node.index : nil
+      let home = known ?? space.homeChunk(hash: nodeHash(space.geometry))
       return Piece(
-        space: space, start: isStart ? start?.node.index ?? home : home,
-        order: .random(seed: seed.value), isSequential: false)
+        space: space, start: home ?? ChunkIndex(0), order: .random(seed: seed.value),
+        isSequential: false)
     }
   }
 

@@ -223,12 +223,14 @@ package struct Planner: Sendable {
     batch += queue
     queue.removeAll()
     // Releases go first: what they free is there for the next commit.
-    batch = batch.filter(\.isRelease) + batch.filter { !$0.isRelease }
+    if batch.contains(where: \.isRelease) {
+      batch = batch.filter(\.isRelease) + batch.filter { !$0.isRelease }
+    }
   }
 
   private mutating func expire(_ time: UInt64) {
+    guard batch.contains(where: { $0.deadline.nanoseconds <= time }) else { return }
     let late = batch.filter { $0.deadline.nanoseconds <= time }
-    guard !late.isEmpty else { return }
     batch.removeAll { $0.deadline.nanoseconds <= time }
     for wish in late {
       if let trouble = wish.lastTrouble {

@@ -10,16 +10,31 @@ struct View: Sendable {
   /// need are forgotten. 1,024 chunks of 512 bytes are half a mebibyte.
   static let retainedEntries = 1_024
 
-  /// Definition, chunks and cursors.
+  /// Chunks and cursors.
   private var entries: [StoreKey: StoreEntry] = [:]
+  /// Each decision looks at it, so it is not looked up.
+  private var definition: StoreEntry?
   /// Leases, attachments and hardware addresses: kept for one round, nothing decides by an old one.
   private var passing: [StoreKey: StoreEntry] = [:]
   private var confirmed: Set<StoreKey> = []
   private var snapshot: Set<StoreKey> = []
 
-  subscript(key: StoreKey) -> StoreEntry? {
-    if key.outlastsRounds { return entries[key] }
-    return passing.isEmpty ? nil : passing[key]
+  private(set) subscript(key: StoreKey) -> StoreEntry? {
+    get {
+      switch key {
+      case .definition: definition
+      case .chunk, .cursor: entries[key]
+      case .lease, .attachment, .mac, .bulk, .journal: passing.isEmpty ? nil : passing[key]
+      }
+    }
+    set {
+      switch key {
+      case .definition: definition = newValue
+      case .chunk, .cursor: entries[key] = newValue
+      case .lease, .attachment, .mac, .bulk, .journal:
+        if newValue != nil || !passing.isEmpty { passing[key] = newValue }
+      }
+    }
   }
 
   /// Whether the entry was read consistently since the round began.
@@ -29,15 +44,11 @@ struct View: Sendable {
     confirmed.removeAll(keepingCapacity: true)
     snapshot.removeAll(keepingCapacity: true)
     passing.removeAll(keepingCapacity: true)
-    if entries.count > Self.retainedEntries {
-      entries = entries.filter { $0.key == .definition }
-    }
+    if entries.count > Self.retainedEntries { entries = [:] }
   }
 
   mutating func learn(_ answer: [StoreKey: StoreEntry], consistency: Consistency) {
-    for (key, entry) in answer {
-      if key.outlastsRounds { entries[key] = entry } else { passing[key] = entry }
-    }
+    for (key, entry) in answer { self[key] = entry }
     if consistency == .consistent || consistency == .snapshot {
       confirmed.formUnion(answer.keys)
     }
@@ -45,16 +56,8 @@ struct View: Sendable {
   }
 
   mutating func forget(_ key: StoreKey) {
-    remove(key)
+    self[key] = nil
     unconfirm(key)
-  }
-
-  private mutating func remove(_ key: StoreKey) {
-    if key.outlastsRounds {
-      entries[key] = nil
-    } else if !passing.isEmpty {
-      passing[key] = nil
-    }
   }
 
   private mutating func unconfirm(_ key: StoreKey) {
@@ -70,8 +73,8 @@ struct View: Sendable {
       switch operation {
       case .check, .note: continue
       case .put(.chunk, let value, _), .put(.definition, let value, _):
-        entries[key] = StoreEntry(value, revision)
-      case .put, .delete: remove(key)
+        self[key] = StoreEntry(value, revision)
+      case .put, .delete: self[key] = nil
       }
       unconfirm(key)
     }
@@ -91,14 +94,4 @@ struct View: Sendable {
 
   /// Whether all keys were read together, from one moment, and nothing happened since.
   func isSnapshot(of keys: Set<StoreKey>) -> Bool { keys.isSubset(of: snapshot) }
-}
-
-extension StoreKey {
-  /// Whether a round may go by what an earlier one saw of it.
-  fileprivate var outlastsRounds: Bool {
-    switch self {
-    case .definition, .chunk, .cursor: true
-    case .lease, .attachment, .mac, .bulk, .journal: false
-    }
-  }
 }
