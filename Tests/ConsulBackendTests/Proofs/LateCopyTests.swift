@@ -84,9 +84,13 @@ extension Proofs {
       try await network.expectSound(on: server)
     }
 
-    /// The second copy is turned away, until the deadline: the first is still on its way, and the
+    /// The second copy is turned away, for now or for good: the first is still on its way, and the
     /// DEL of the node's next process must know.
-    @Test func aCopyWhoseTwinWasTurnedAway() async throws {
+    @Test(arguments: [
+      (500, "No cluster leader"), (403, "Permission denied"),
+      (429, "Too many requests"), (400, "Missing value"),
+    ])
+    func aCopyWhoseTwinWasTurnedAway(_ status: Int, _ text: String) async throws {
       let server = try await Self.server.value
       let network = try TestNetwork()
       let folder = try TemporaryFolder()
@@ -95,7 +99,7 @@ extension Proofs {
       try await process.add("c0")
       proxy.setRule { request in
         if request.isTransaction && request.number == 0 { return .late }
-        return .answer(status: 500, body: "No cluster leader", isSentOn: false)
+        return .answer(status: status, body: text, isSentOn: false)
       }
       let error = await process.failureOfAdd("c1", within: 500)
       guard case .outcomeUnknown? = error else {
