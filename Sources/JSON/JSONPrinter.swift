@@ -72,6 +72,12 @@ public func writeQuoted(_ value: String, to bytes: inout [UInt8]) {
   bytes.append(UInt8(ascii: "\""))
   var value = value
   value.withUTF8 { text in
+    // Most texts need no escape, which a pass without branches tells.
+    var odd: UInt8 = 0
+    for byte in text {
+      odd |= (byte < 0x20 ? 1 : 0) | (byte == 0x22 ? 1 : 0) | (byte == 0x5c ? 1 : 0)
+    }
+    guard odd != 0 else { return bytes.append(contentsOf: text) }
     var plain = 0  // where a run of bytes began that need no escape
     for (index, byte) in text.enumerated() {
       guard let escape = escape(of: byte) else { continue }

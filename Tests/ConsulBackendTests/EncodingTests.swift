@@ -41,7 +41,7 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
       ], namespace: nil, partition: nil)
     #expect(
       text(body) == #"[{"KV":{"Verb":"set","Key":"a","Value":"aGk="}},"#
-        + #"{"KV":{"Verb":"cas","Key":"b\"\\\u000a\u001fé","Value":""}},"#
+        + #"{"KV":{"Verb":"cas","Key":"b\"\\\n\u001fé","Value":""}},"#
         + #"{"KV":{"Verb":"delete","Key":"c"}},"#
         + #"{"KV":{"Verb":"delete-cas","Key":"d","Index":18446744073709551615}},"#
         + #"{"KV":{"Verb":"check-index","Key":"e","Index":5}},"#
@@ -83,6 +83,37 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
     #expect(try ConsulReplies.leader(bytes(#""127.0.0.1:8300""#)) == "127.0.0.1:8300")
     #expect(try ConsulReplies.leader(bytes(#""""#)) == nil)
     #expect(try ConsulReplies.results(bytes(#"{"Results":null,"Errors":null}"#)).isEmpty)
+  }
+
+  /// What is expected saves work and decides nothing: the result is what the reply says.
+  @Test(arguments: [
+    #"{"KV":{"LockIndex":0,"Key":"a/b","Flags":0,"Value":null,"CreateIndex":7,"ModifyIndex":9}}"#,
+    #"{"KV":{"LockIndex":0,"Key":"a/c","Flags":0,"Value":null,"CreateIndex":7,"ModifyIndex":9}}"#,
+    #"{"KV":{"LockIndex":0,"Key":"a/b","Flags":0,"Value":"aGk=","CreateIndex":7,"ModifyIndex":9}}"#,
+    #"{"KV":{"LockIndex":0,"Key":"a/b","Flags":3,"Value":null,"CreateIndex":7,"ModifyIndex":9}}"#,
+    #"{"KV":{"LockIndex":1,"Key":"a/b","Flags":0,"Value":null,"CreateIndex":7,"ModifyIndex":9}}"#,
+    #"{"KV":{"Key":"a/b","ModifyIndex":9,"Partition":"p","Value":""}}"#,
+    #"{ "KV": {"Key": "a\/b", "ModifyIndex": 9, "Value": null } }"#,
+    #"{"KV":{"LockIndex":0,"Key":"a\/b","Flags":0,"Value":null,"CreateIndex":7,"ModifyIndex":9}}"#,
+    #"{"KV":{"LockIndex":0,"Key":"a/b","Flags":0,"Value":null,"CreateIndex":7,"ModifyIndex":9},"x":1}"#,
+  ])
+  func resultsAreWhatTheReplySays(_ result: String) throws {
+    let body = bytes(#"{"Results":[\#(result),\#(result)],"Errors":null}"#)
+    let plain = try ConsulReplies.results(body)
+    #expect(plain.count == 2 && plain[0] == plain[1] && plain[0].modifyIndex == 9)
+    for keys in [["a/b", "a/b"], ["a/b"], ["", "a/b"], ["a\\/b", "a\\/b"], ["a/bc", "a"]] {
+      #expect(try ConsulReplies.results(body, expecting: keys) == plain)
+    }
+    for cut in body.indices.dropFirst(12) {
+      let part = Array(body[..<cut])
+      #expect(throws: JSONError.self) {
+        try ConsulReplies.results(part, expecting: ["a/b", "a/b"])
+      }
+    }
+    let never = bytes(
+      #"{"Results":[{"KV":{"LockIndex":0,"Key":"a/b","Flags":0,"Value":null,"#
+        + #""CreateIndex":0,"ModifyIndex":0}}]}"#)
+    #expect(throws: JSONError.self) { try ConsulReplies.results(never, expecting: ["a/b"]) }
   }
 
   @Test(arguments: [

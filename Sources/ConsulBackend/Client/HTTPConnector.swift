@@ -27,7 +27,8 @@ struct HTTPConnector {
         channel.eventLoop.makeCompletedFuture {
           let pipeline = channel.pipeline.syncOperations
           if let tls { try pipeline.addHandler(tls.makeHandler()) }
-          try pipeline.addHTTPClientHandlers()
+          // What stands in headers was looked at when it was read: not again for each request.
+          try pipeline.addHTTPClientHandlers(enableOutboundHeaderValidation: false)
           try pipeline.addHandler(HTTPConnection(pool: bound.value))
         }
       }

@@ -44,13 +44,41 @@ struct JSONReader {
 
   private mutating func literal(_ text: StaticString) -> Bool {
     _ = next()
-    let count = text.utf8CodeUnitCount
-    guard position + count <= bytes.count else { return false }
-    for offset in 0..<count where bytes[position + offset] != text.utf8Start[offset] {
+    return take(text)
+  }
+
+  /// Exactly this text, with nothing before it, if it stands here.
+  mutating func take(_ text: StaticString) -> Bool {
+    take(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  /// A string's content that needs no escape, if it stands here.
+  mutating func take(plain text: String) -> Bool {
+    let start = position
+    let isThere = text.utf8.withContiguousStorageIfAvailable { take($0) } ?? false
+    guard isThere, !bytes[start..<position].contains(UInt8(ascii: "\\")) else {
+      position = start
       return false
     }
-    position += count
     return true
+  }
+
+  private mutating func take(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard text.count <= bytes.count - position, let start = text.baseAddress else { return false }
+    let place = position
+    let isThere = bytes.withUnsafeBufferPointer { bytes in
+      memcmp(bytes.baseAddress! + place, start, text.count) == 0
+    }
+    if isThere { position += text.count }
+    return isThere
+  }
+
+  /// What `read` makes of the text; nothing is read if that is nil.
+  mutating func attempt<Value>(_ read: (inout JSONReader) -> Value?) -> Value? {
+    let start = position
+    let value = read(&self)
+    if value == nil { position = start }
+    return value
   }
 
   /// `null`, if it stands here.
@@ -119,15 +147,6 @@ struct JSONReader {
       return String(decoding: raw, as: UTF8.self)
     }
     return try unescape(raw)
-  }
-
-  /// A string, which costs no memory of its own if it is the expected one.
-  mutating func string(expecting expected: String) throws(JSONError) -> String {
-    let start = position
-    let raw = try rawString()
-    if raw.elementsEqual(expected.utf8), !raw.contains(UInt8(ascii: "\\")) { return expected }
-    position = start
-    return try string()
   }
 
   /// Base64 in a string; `null` is empty.

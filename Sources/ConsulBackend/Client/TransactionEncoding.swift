@@ -4,6 +4,8 @@
 //
 //   [{"KV":{"Verb":"cas","Key":"a/b","Index":12,"Value":"aGk="}}, …]
 
+import JSON
+
 enum TransactionEncoding {
   /// `namespace` and `partition` go into every operation: there Consul Enterprise looks for them.
   static func encode(
@@ -24,7 +26,7 @@ enum TransactionEncoding {
     _ operation: TransactionOperation, _ namespace: String?, _ partition: String?,
     to body: inout [UInt8]
   ) {
-    let (verb, index, value): (String, UInt64?, [UInt8]?) =
+    let (verb, index, value): (StaticString, UInt64?, [UInt8]?) =
       switch operation {
       case .set(_, let value): ("set", nil, value)
       case .cas(_, let value, let index): ("cas", index, value)
@@ -35,49 +37,35 @@ enum TransactionEncoding {
       case .get: ("get", nil, nil)
       case .getTree: ("get-tree", nil, nil)
       }
-    body += #"{"KV":{"Verb":""#.utf8
-    body += verb.utf8
-    body += #"","Key":"#.utf8
-    append(operation.key, to: &body)
+    body.append(#"{"KV":{"Verb":""#)
+    body.append(verb)
+    body.append(#"","Key":"#)
+    writeQuoted(operation.key, to: &body)
     if let index, index > 0 {
-      body += #","Index":"#.utf8
+      body.append(#","Index":"#)
       body += String(index).utf8
     }
     if let value {
-      body += #","Value":""#.utf8
+      body.append(#","Value":""#)
       Base64.append(value, to: &body)
       body.append(UInt8(ascii: "\""))
     }
     if let namespace {
-      body += #","Namespace":"#.utf8
-      append(namespace, to: &body)
+      body.append(#","Namespace":"#)
+      writeQuoted(namespace, to: &body)
     }
     if let partition {
-      body += #","Partition":"#.utf8
-      append(partition, to: &body)
+      body.append(#","Partition":"#)
+      writeQuoted(partition, to: &body)
     }
-    body += "}}".utf8
+    body.append("}}")
   }
+}
 
-  /// A JSON string with its quotes.
-  private static func append(_ text: String, to body: inout [UInt8]) {
-    body.append(UInt8(ascii: "\""))
-    if !text.utf8.contains(where: { $0 < 0x20 || $0 == 0x22 || $0 == 0x5c }) {
-      body.append(contentsOf: text.utf8)
-      body.append(UInt8(ascii: "\""))
-      return
-    }
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-        body.append(UInt8(ascii: "\\"))
-        body.append(byte)
-      case 0..<0x20:
-        body += (byte < 0x10 ? "\\u000" : "\\u00").utf8
-        body += String(byte, radix: 16).utf8
-      default: body.append(byte)
-      }
-    }
-    body.append(UInt8(ascii: "\""))
+extension [UInt8] {
+  /// Appends a text of the program's.
+  mutating func append(_ text: StaticString) {
+    append(
+      contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 }

@@ -136,8 +136,8 @@ package final class NodeState: LocalState {
     NodeFile.read(path("pending", key))
   }
 
-  package func setPending(_ key: AttachmentKey, _ bytes: [UInt8]) {
-    write("pending/" + Self.fileName(key), bytes)
+  package func setPending(_ key: AttachmentKey, _ bytes: () -> [UInt8]) {
+    write("pending/" + Self.fileName(key), bytes())
   }
 
   package func clearPending(_ key: AttachmentKey) {

@@ -10,7 +10,11 @@ enum KeyName {
   /// - Complexity: O(n) in the bytes of the name.
   static func escape(_ name: String) -> String {
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(name.utf8.count)
+    escape(name, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  static func escape(_ name: String, to bytes: inout [UInt8]) {
     var afterDot = true
     for byte in name.utf8 {
       if isPlain(byte) || (byte == UInt8(ascii: ".") && !afterDot) {
@@ -20,7 +24,6 @@ enum KeyName {
       }
       afterDot = byte == UInt8(ascii: ".")
     }
-    return String(decoding: bytes, as: UTF8.self)
   }
 
   /// The name that a part of a key stands for; nil if `escape` never wrote it.

@@ -26,24 +26,52 @@ struct KeySchema: Hashable, Sendable {
   }
 
   /// The name of a key; nil for a cursor, which Consul does not keep.
-  func name(_ key: StoreKey) -> String? {
-    relativeName(key).map { base + $0 }
-  }
+  func name(_ key: StoreKey) -> String? { Self.name(key, after: base) }
 
   /// The name below the network, which a chunk's checksum covers.
-  func relativeName(_ key: StoreKey) -> String? {
+  func relativeName(_ key: StoreKey) -> String? { Self.name(key, after: "") }
+
+  /// The name below the network of a key's name.
+  func relativeName(_ name: String) -> String {
+    String(Substring(name.utf8.dropFirst(base.utf8.count)))
+  }
+
+  private static func name(_ key: StoreKey, after base: String) -> String? {
+    var text = NameText(base)
     switch key {
-    case .definition: "config"
-    case .chunk(let chunk): "pools/\(Self.name(of: chunk.pool))/\(Self.name(of: chunk))"
-    case .lease(let address): "addresses/\(address.fixedWidthHex)"
+    case .definition: text.append("config")
+    case .chunk(let chunk):
+      text.append("pools/")
+      text.append(chunk.pool)
+      text.append("/")
+      let bits = chunk.pool.ordinalBits - chunk.pool.chunkBits * (chunk.node.level + 1)
+      text.append(decimal: chunk.node.level)
+      text.append("/")
+      text.append(hex: chunk.node.index.offset, digits: max(1, (bits + 3) / 4))
+    case .lease(let address):
+      text.append("addresses/")
+      text.append(hex: address)
     case .attachment(let key):
-      "attachments/\(Self.part(key.node))/\(Self.part(key.container))/\(Self.part(key.interface))"
-    case .mac(let mac): "macs/\(Offset(mac.value).hex(digits: 12))"
-    case .bulk(let token): "bulk/\(Offset(token).hex(digits: 16))"
+      text.append("attachments/")
+      text.append(part: key.node)
+      text.append("/")
+      text.append(part: key.container)
+      text.append("/")
+      text.append(part: key.interface)
+    case .mac(let mac):
+      text.append("macs/")
+      text.append(hex: Offset(mac.value), digits: 12)
+    case .bulk(let token):
+      text.append("bulk/")
+      text.append(hex: Offset(token), digits: 16)
     case .journal(let key):
-      "journal/\(Self.part(key.node))/\(Offset(UInt64(key.slot)).hex(digits: Self.slotDigits))"
-    case .cursor: nil
+      text.append("journal/")
+      text.append(part: key.node)
+      text.append("/")
+      text.append(hex: Offset(UInt64(key.slot)), digits: slotDigits)
+    case .cursor: return nil
     }
+    return text.string
   }
 
   /// Digits of a slot: more than the largest journal has.
@@ -57,9 +85,17 @@ struct KeySchema: Hashable, Sendable {
     case .macs: base + "macs/"
     case .attachments(nil): base + "attachments/"
     case .journal(nil): base + "journal/"
-    case .journal(let node?): base + "journal/\(Self.part(node))/"
-    case .attachments(let node?): base + "attachments/\(Self.part(node))/"
+    case .journal(let node?): folder("journal/", of: node)
+    case .attachments(let node?): folder("attachments/", of: node)
     }
+  }
+
+  private func folder(_ kind: StaticString, of node: String) -> String {
+    var text = NameText(base)
+    text.append(kind)
+    text.append(part: node)
+    text.append("/")
+    return text.string
   }
 
   /// The key that a name stands for; nil for a name that is not of this schema.
@@ -104,8 +140,9 @@ struct KeySchema: Hashable, Sendable {
 
   /// `<subnet>-<length>-<unit>-<k>`.
   static func name(of pool: PoolGeometry) -> String {
-    "\(pool.subnet.address.fixedWidthHex)-\(pool.subnet.length)-\(pool.unitPrefixLength)"
-      + "-\(pool.chunkBits)"
+    var text = NameText("")
+    text.append(pool)
+    return text.string
   }
 
   /// The pool of a name; nil if the name is not one.
@@ -119,15 +156,6 @@ struct KeySchema: Hashable, Sendable {
     else { return nil }
     return pool
   }
-
-  private static func name(of chunk: ChunkKey) -> String {
-    let bits = chunk.pool.ordinalBits - chunk.pool.chunkBits * (chunk.node.level + 1)
-    let digits = max(1, (bits + 3) / 4)
-    return "\(chunk.node.level)/\(chunk.node.index.offset.hex(digits: digits))"
-  }
-
-  /// An empty name (the interface of an ancient reservation) is a part of its own, `=`.
-  private static func part(_ name: String) -> String { name.isEmpty ? "=" : KeyName.escape(name) }
 
   private static func unpart(_ part: Substring) -> String? {
     part == "=" ? "" : KeyName.unescape(part)

@@ -69,9 +69,8 @@ struct RecordWriter {
   private mutating func begin(_ name: StaticString) {
     separate()
     bytes.append(UInt8(ascii: "\""))
-    bytes += UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-    bytes.append(UInt8(ascii: "\""))
-    bytes.append(UInt8(ascii: ":"))
+    bytes.append(name)
+    bytes.append("\":")
     needsComma = false
   }
 

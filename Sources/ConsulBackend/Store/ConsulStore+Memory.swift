@@ -60,9 +60,8 @@ extension ConsulStore {
       case (.put(.attachment(let key), _, _), .cas(_, let bytes, _)):
         local.setAttachment(key, bytes, revision: revision.number)
       case (.delete(.attachment(let key), _), _): local.clearAttachment(key)
-      case (.put(let key, _, _), .cas(_, let bytes, _)) where key.isKeptByNodes:
-        guard let name = schema.relativeName(key) else { continue }
-        written.append((name, bytes, revision.number))
+      case (.put(let key, _, _), .cas(let name, let bytes, _)) where key.isKeptByNodes:
+        written.append((schema.relativeName(name), bytes, revision.number))
       default: continue
       }
     }
@@ -101,13 +100,21 @@ extension ConsulStore {
     _ transaction: [TransactionOperation]
   ) {
     guard !made.isEmpty else { return }
+    lazy var word = word(operations, transaction)
+    for key in made { local.setPending(key) { word } }
+  }
+
+  /// What a late copy of a commit depends on.
+  private func word(
+    _ operations: [StoreOperation], _ transaction: [TransactionOperation]
+  ) -> [UInt8] {
     var text = ""
     for (operation, sent) in zip(operations, transaction) {
       if case .chunk = operation.key, case .cas(let name, _, let index) = sent {
         text += "\(index) \(name)\n"
       }
     }
-    for key in made { local.setPending(key, Array(text.utf8)) }
+    return Array(text.utf8)
   }
 
   /// Takes word back when no late copy can come: the commit happened, lost for good, or was turned
@@ -198,11 +205,5 @@ extension StoreKey {
     case .definition, .chunk: true
     default: false
     }
-  }
-}
-
-extension StoreOperation {
-  var createdAttachment: AttachmentKey? {
-    if case .put(.attachment(let key), _, _) = self { key } else { nil }
   }
 }

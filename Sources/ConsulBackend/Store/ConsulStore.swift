@@ -93,13 +93,16 @@ public final class ConsulStore: AllocationStore {
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
   ) async -> CommitOutcome {
     var transaction: [TransactionOperation] = []
+    var made: [AttachmentKey] = []
     let note = await place(of: operations, deadline)
     do {
-      transaction = try operations.map { try translate($0, note) }
+      for operation in operations {
+        transaction.append(try translate(operation, note))
+        if case .put(.attachment(let key), _, _) = operation { made.append(key) }
+      }
     } catch {
       return .refused(StoreError(.refused, "a value cannot be encoded: \(error)"))
     }
-    let made = operations.compactMap(\.createdAttachment)
     do {
       try await fenceEarlier(made, deadline)
     } catch {
@@ -163,18 +166,19 @@ public final class ConsulStore: AllocationStore {
     case .check(_, .absent): return .checkNotExists(key: name)
     case .check(_, let revision): return .checkIndex(key: name, index: revision.number)
     case .delete(_, let revision): return .deleteCAS(key: name, index: revision.number)
-    case .put(let key, let value, let revision):
-      return .cas(key: name, value: try encode(value, for: key), index: revision.number)
+    case .put(_, let value, let revision):
+      return .cas(key: name, value: try encode(value, as: name), index: revision.number)
     case .note: throw RecordError("a commit has one note")
     }
   }
 
-  func encode(_ value: StoreValue, for key: StoreKey) throws -> [UInt8] {
-    if case .chunk(let chunk) = value, let name = schema.relativeName(key) {
-      return ChunkCodec.encode(chunk, key: name)
+  /// The bytes of a value under the key of that name.
+  func encode(_ value: StoreValue, as name: String) throws -> [UInt8] {
+    if case .chunk(let chunk) = value {
+      return ChunkCodec.encode(chunk, key: schema.relativeName(name))
     }
     guard let bytes = RecordCodec.encode(value) else {
-      throw RecordError("a value of \(key) is not kept in Consul")
+      throw RecordError("a value of \(name) is not kept in Consul")
     }
     return bytes
   }

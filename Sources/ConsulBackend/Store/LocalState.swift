@@ -28,7 +28,7 @@ package protocol LocalState: Sendable {
 
   /// What a commit depends on that was sent for an attachment and whose outcome was never learned.
   func pending(_ key: AttachmentKey) -> [UInt8]?
-  func setPending(_ key: AttachmentKey, _ bytes: [UInt8])
+  func setPending(_ key: AttachmentKey, _ bytes: () -> [UInt8])
   func clearPending(_ key: AttachmentKey)
 
   /// Gives a commit its place in a journal; nil if this node does not know where that one ends.
@@ -103,7 +103,7 @@ package final class NoLocalState: LocalState {
   package func setAttachment(_ key: AttachmentKey, _ bytes: [UInt8], revision: UInt64) {}
   package func clearAttachment(_ key: AttachmentKey) {}
   package func pending(_ key: AttachmentKey) -> [UInt8]? { nil }
-  package func setPending(_ key: AttachmentKey, _ bytes: [UInt8]) {}
+  package func setPending(_ key: AttachmentKey, _ bytes: () -> [UInt8]) {}
   package func clearPending(_ key: AttachmentKey) {}
   package func nextNote(in journal: String) -> NoteCount? {
     notes.change(journal) { $0?.take() }
