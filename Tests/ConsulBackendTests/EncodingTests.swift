@@ -116,6 +116,11 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
     #expect(throws: JSONError.self) { try ConsulReplies.results(never, expecting: ["a/b"]) }
   }
 
+  @Test func aReplyThatIsTooDeep() {
+    notTheReplyExpected(
+      #"[{"Key":"a","ModifyIndex":1,"x":"# + String(repeating: "[", count: 100_000))
+  }
+
   @Test(arguments: [
     "", " ", "null", "[", "[{]", "[{}]", #"[{"Key":"a"}]"#, #"[{"Key":"a","ModifyIndex":0}]"#,
     #"[{"Key":"a","ModifyIndex":-1}]"#, #"[{"Key":"a","ModifyIndex":1.5}]"#,
@@ -126,7 +131,6 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
     #"[{"Key":"a","ModifyIndex":"1"}]"#, #"[{"Key":1,"ModifyIndex":1}]"#, #"[{"Key":"a"#,
     #"[{"Key":"a\"#, "[{\"Key\":\"a\nb\",\"ModifyIndex\":1}]", "<html></html>",
     #"[{"Key":"a","ModifyIndex":1,"x":nul}]"#,
-    #"[{"Key":"a","ModifyIndex":1,"x":"# + String(repeating: "[", count: 100_000),
   ])
   func notTheReplyExpected(_ reply: String) {
     #expect(throws: JSONError.self) { try ConsulReplies.entries(bytes(reply)) }

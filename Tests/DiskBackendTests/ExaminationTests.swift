@@ -88,7 +88,11 @@ import Testing
       .emptyFile, at: "\(fixture.directory)/\(name)", isMendable: true, in: fixture)
   }
 
-  @Test(arguments: ["\u{FFFD}\0\r\n\r\n", String(repeating: "x", count: 5_000), "c\r\n\r\neth0"])
+  @Test func aFileThatIsTooLong() async throws {
+    try await aFileThatDoesNotSayWhose(String(repeating: "x", count: 5_000))
+  }
+
+  @Test(arguments: ["\u{FFFD}\0\r\n\r\n", "c\r\n\r\neth0"])
   func aFileThatDoesNotSayWhose(_ content: String) async throws {
     let fixture = try await directory()
     try fixture.write("10.1.7.7", content)

@@ -107,9 +107,11 @@ import TestSupport
     #expect(try fixture.content("last_reserved_ip.0") == "10.1.0.2")
   }
 
-  @Test(arguments: [
-    "a\nb", "a\r\nb", " a", "a ", "", "a\r", String(repeating: "x", count: 4_096),
-  ])
+  @Test func aContainerThatIsTooLong() async throws {
+    try await attachmentsThatNoFileCanName(String(repeating: "x", count: 4_096))
+  }
+
+  @Test(arguments: ["a\nb", "a\r\nb", " a", "a ", "", "a\r"])
   func attachmentsThatNoFileCanName(_ container: String) async throws {
     let fixture = try DiskFixture()
     await #expect(throws: AllocationError.self) { try await fixture.acquire(container) }
