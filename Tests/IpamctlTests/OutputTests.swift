@@ -105,10 +105,8 @@ import Testing
     try writeFile(network + "/10.1.0.2", "c1\r\neth0")
     try await ChildProcess.run(["chmod", "555", network])
     // Root may write everywhere, unless it gives that up.
-    let asOthers =
-      geteuid() == 0
-      ? ["/usr/bin/setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all"]
-      : []
+    let fewer = ["--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all"]
+    let asOthers = geteuid() == 0 ? ["/usr/bin/setpriv"] + fewer : []
     let ended = try await Execution(
       asOthers + [program("ipamctl", "CNI_IPAM_CTL"), "lease", "list", "net", "--data-dir"]
         + [folder.path]
