@@ -21,6 +21,24 @@ struct ConfigurationSection: Hashable, Sendable {
     return text.isEmpty ? nil : text
   }
 
+  /// The path of a file. One with a NUL would be another to the system, which reads no further.
+  func filePath(_ key: String) throws(CNIError) -> String? {
+    guard let text = try string(key) else { return nil }
+    guard !text.utf8.contains(0) else {
+      throw invalid(key, .string(text), "a path without a NUL character")
+    }
+    return text
+  }
+
+  /// A name that is kept in files of lines.
+  func name(_ key: String) throws(CNIError) -> String? {
+    guard let text = try string(key) else { return nil }
+    guard text.utf8.count <= 255, text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+      throw invalid(key, .string(text), "at most 255 bytes without control characters")
+    }
+    return text
+  }
+
   func bool(_ key: String) throws(CNIError) -> Bool? {
     guard let value = value(key) else { return nil }
     guard case .bool(let flag) = value else { throw mismatch(key, "true or false", value) }

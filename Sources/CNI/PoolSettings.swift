@@ -88,7 +88,7 @@ extension NetworkConfiguration {
       rangeSets: legacy.subnet == nil ? sets : [[legacy]] + sets,
       exclusions: try ipam.exclusions("exclude"),
       routes: try ipam.routes("routes"),
-      resolvConf: try ipam.string("resolvConf"),
+      resolvConf: try ipam.filePath("resolvConf"),
       allowSmallSubnets: try ipam.bool("allowSmallSubnets") ?? false,
       cooldown: try ipam.duration("cooldown"),
       cooldownPolicy: try ipam.choice("cooldownPolicy"),

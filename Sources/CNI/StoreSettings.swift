@@ -51,7 +51,7 @@ public struct StoreSettings: Hashable, Sendable {
   public let dataDirectory: String?
   /// `sync`: whether the disk store must survive the loss of power.
   public let sync: Bool?
-  /// `node`: the name of this host.
+  /// `node`: the name of this host; at most 255 bytes, no control characters.
   public let node: String?
   /// `stateDir`: the directory for what this node remembers.
   public let stateDirectory: String?
@@ -76,13 +76,13 @@ extension NetworkConfiguration {
     return StoreSettings(
       type: type,
       backend: try ipam.choice("backend") ?? (type == "host-local" ? .disk : .consul),
-      dataDirectory: try ipam.string("dataDir"),
+      dataDirectory: try ipam.filePath("dataDir"),
       sync: try ipam.bool("sync"),
-      node: try ipam.string("node"),
-      stateDirectory: try ipam.string("stateDir"),
+      node: try ipam.name("node"),
+      stateDirectory: try ipam.filePath("stateDir"),
       timeout: try ipam.duration("timeout", isPositive: true),
       logLevel: try ipam.choice("logLevel"),
-      logFile: try ipam.string("logFile"),
+      logFile: try ipam.filePath("logFile"),
       logFormat: try ipam.choice("logFormat"),
       consul: try ConsulSettings(ipam))
   }

@@ -34,6 +34,42 @@ struct NetworkConfigurationTests {
     #expect(consul.consistency == .stale)
   }
 
+  /// What the system would read as another path.
+  @Test(arguments: [
+    "dataDir", "stateDir", "logFile", "token_file", "ca_file", "cert_file", "key_file",
+    "resolvConf",
+  ])
+  func aPathHasNoNUL(_ key: String) throws {
+    let text = #"{"name": "net", "ipam": {"\#(key)": "/tmp/a\u0000b"}}"#
+    let configuration = try NetworkConfiguration(parsing: Array(text.utf8))
+    let error = #expect(throws: CNIError.self) {
+      _ = try configuration.storeSettings()
+      _ = try configuration.poolSettings()
+    }
+    #expect(error?.code == .configuration)
+    #expect(
+      error?.message
+        == #"ipam.\#(key) is "/tmp/a\u0000b", but must be a path without a NUL character"#)
+  }
+
+  /// It stands in a line of the file that keeps the node's names.
+  @Test(arguments: [
+    ("a\\nname b", false), ("a\\r\\ninstance 0", false), ("\\u0000", false), ("a\\u007f", false),
+    (String(repeating: "n", count: 256), false), (String(repeating: "n", count: 255), true),
+    ("a b", true), ("\u{E4}", true),
+  ])
+  func aNodesNameIsOfOneLine(_ name: String, isValid: Bool) throws {
+    let text = #"{"name": "net", "ipam": {"node": "\#(name)"}}"#
+    let configuration = try NetworkConfiguration(parsing: Array(text.utf8))
+    guard !isValid else {
+      #expect(try configuration.storeSettings().node == name)
+      return
+    }
+    let error = #expect(throws: CNIError.self) { try configuration.storeSettings() }
+    #expect(error?.code == .configuration)
+    #expect(error?.message.hasPrefix("ipam.node is ") == true)
+  }
+
   @Test func readsEveryKeyOfThePool() throws {
     let settings = try NetworkConfiguration(parsing: Array(HostileInputTests.input.utf8))
       .poolSettings()

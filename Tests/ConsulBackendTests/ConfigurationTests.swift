@@ -107,7 +107,11 @@ private func token(_ configuration: ConsulConfiguration) throws -> String? {
   @Test(arguments: [
     (
       "consul_addr",
-      ["ftp://x", "http://", "[::1", "[::1]x", "a b", "h:x", "h:0", "h:65536", "unix://"]
+      [
+        "ftp://x", "http://", "[::1", "[::1]x", "a b", "h:x", "h:0", "h:65536", "unix://",
+        "unix:///a\0b", "http://h/a b", "http://h/a\r\nX: 1", "http://h/\0", "https://h/\u{E4}",
+        "http://h/?dc=x", "http://h/#x",
+      ]
     ),
     ("consul_addr", ["user:secret@host", "", "h:-1", "h:99999999999999999999"]),
   ])

@@ -117,11 +117,14 @@ private struct AddressParts {
     switch scheme {
     case "unix":
       (self.rest, path) = (rest, "")
-      guard !rest.isEmpty else { throw error("names no socket") }
+      guard !rest.isEmpty, !rest.utf8.contains(0) else { throw error("names no socket") }
     case "http", "https":
       let (host, path) = rest.cut(at: "/") ?? (rest, "")
       self.rest = host
       self.path = path.split(separator: "/").reduce(into: "") { $0 += "/\($1)" }
+      guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && !"?#".utf8.contains($0) }) else {
+        throw error("has a path that no request can begin with; percent-encode it")
+      }
     default:
       (self.rest, path) = (rest, "")
       throw error("the scheme is none of http, https, unix")
