@@ -21,7 +21,8 @@ struct Bench: Sendable {
     if cell.ground == .address {
       place.consul = address
     } else if cell.needsServer {
-      servers = try await ConsulServer(binary: binary, cell.ground)
+      servers = try await ConsulServer(
+        binary: binary, cell.ground, for: "\(cell.name), \(cell.writers) writers")
       place.consul = servers?.address
     }
     defer { servers?.end() }
@@ -31,10 +32,7 @@ struct Bench: Sendable {
       return result
     } catch {
       try? removeKeys(cell, place)
-      guard let servers, !servers.isRunning else { throw error }
-      throw BenchmarkError(
-        "\(cell.name), \(cell.writers) writers: its Consul ended while it was measured (killed, out of "
-          + "memory, a full disk?): \(error)")
+      throw error
     }
   }
 

@@ -160,6 +160,8 @@ struct Cell: Codable, Hashable, Sendable {
       if isWrong { throw BenchmarkError(text) }
     }
     try refuse(!(1...256).contains(writers), "--writers \(writers): 1 to 256")
+    try refuse(processes < 1, "--processes \(processes): at least 1")
+    try refuse(nodes < 1, "--nodes \(nodes): at least 1")
     try refuse(nodes > writers, "--nodes \(nodes): every node needs a writer, there are \(writers)")
     try refuse(
       processes > nodes, "--processes \(processes): a node lives in one process, there are \(nodes)"
@@ -173,6 +175,10 @@ struct Cell: Codable, Hashable, Sendable {
     try refuse(
       work == .bits && mix != .acquire, "--bare: only --mix acquire, bits have no names to release")
     try refuse(
+      untilFull && mix != .acquire && mix != .given,
+      "--until-full: with --mix acquire or given, a pool never fills by --mix \(mix)")
+    try refuse(work == .bits && fill > 0, "--fill works with leases, not with --bare")
+    try refuse(
       work.isBaseline && work != .fdatasync && !ground.isConsul,
       "the baseline \(work) is one of Consul's")
     try refuse(
@@ -180,8 +186,17 @@ struct Cell: Codable, Hashable, Sendable {
     try refuse(processes > 1 && work.isBaseline, "baselines are threads of one process")
     try refuse(bits.map { !(6...14).contains($0) } ?? false, "--chunk-bits: 6 to 14")
     try refuse(bits != nil && chunks == .shared, "--chunk-bits: not with --chunks shared")
+    try refuse(!(0...1_000).contains(watchers), "--watchers \(watchers): 0 to 1,000")
     try refuse(watchers > 0 && !ground.isConsul, "--watchers: only Consul has them")
-    try refuse((valueSize ?? 0) > 380_000, "--value-size: Consul takes up to 380,000 bytes")
-    _ = try definition
+    try refuse(operations.map { $0 < 1 } ?? false, "--operations: at least 1")
+    // Values differ in 16 bytes.
+    try refuse(
+      valueSize.map { !(16...380_000).contains($0) } ?? false,
+      "--value-size: 16 to 380,000 bytes, Consul takes no more")
+    do { _ = try definition } catch let error as BenchmarkError {
+      throw error
+    } catch {
+      throw BenchmarkError("--pool \(pool): \(error)")
+    }
   }
 }

@@ -16,6 +16,7 @@ struct Check: AsyncParsableCommand {
 
   func run() async throws {
     Children.cleanUpWhenInterrupted()
+    try output.check()
     let bench = Bench(binary: try ground.binary())
     let file = URL(fileURLWithPath: thresholds)
     var report = Report()

@@ -11,7 +11,10 @@ enum Children {
     var folders: Set<String> = []
     var work: [@Sendable () -> Void] = []
     var hasThread = false
-    var isInterrupted = false
+    /// The program ends, whatever was under way.
+    var isOver = false
+    /// Those whose end is wanted.
+    var ending: Set<Int32> = []
   }
   private static let state = Mutex(State())
   private static let wakeUp = DispatchSemaphore(value: 0)
@@ -19,10 +22,27 @@ enum Children {
   nonisolated(unsafe) private static var signals: [any DispatchSourceSignal] = []
 
   /// Starts a program that ends when the benchmark does.
+  ///
+  /// - Parameter purpose: What cannot go on without it, if it ends by itself: then the benchmark says so
+  ///   and ends too, instead of waiting for answers that do not come.
   static func start(
-    _ path: String, _ arguments: [String], input: Pipe? = nil, output: Pipe? = nil
+    _ path: String, _ arguments: [String], input: Pipe? = nil, output: Pipe? = nil,
+    neededFor purpose: String? = nil
   ) async throws -> Process {
     let process = Process()
+    if let purpose {
+      process.terminationHandler = { ended in
+        let pid = ended.processIdentifier
+        // A terminal's interrupt goes to both, and may come there first.
+        usleep(200_000)
+        guard state.withLock({ !$0.isOver && $0.ending.remove(pid) == nil }) else { return }
+        let text =
+          "Error: \(purpose): its Consul ended while it was measured (killed, out of memory, a full "
+          + "disk?); \(path) ran as process \(pid)\n"
+        FileHandle.standardError.write(Data(text.utf8))
+        endAll(status: 1)
+      }
+    }
     process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
     process.arguments = ["--pdeathsig", "KILL", path] + arguments
     process.standardInput = input ?? FileHandle.nullDevice
@@ -46,8 +66,9 @@ enum Children {
 
   /// Ends a child at once. Its data is of no use to anybody, so there is nothing to say good-bye to.
   static func end(_ process: Process) {
-    leaveToInterrupt()
+    leaveToEnd()
     guard process.isRunning else { return ended(process) }
+    state.withLock { _ = $0.ending.insert(process.processIdentifier) }
     kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
     state.withLock { _ = $0.pids.remove(process.processIdentifier) }
@@ -55,7 +76,7 @@ enum Children {
 
   /// It has ended by itself.
   static func ended(_ process: Process) {
-    leaveToInterrupt()
+    leaveToEnd()
     process.waitUntilExit()
     state.withLock { _ = $0.pids.remove(process.processIdentifier) }
   }
@@ -70,7 +91,7 @@ enum Children {
   }
 
   static func remove(_ folder: URL) {
-    leaveToInterrupt()
+    leaveToEnd()
     try? FileManager.default.removeItem(at: folder)
     state.withLock { _ = $0.folders.remove(folder.path) }
   }
@@ -81,30 +102,33 @@ enum Children {
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(
         signal: number, queue: DispatchQueue(label: "signals"))
-      source.setEventHandler {
-        let (pids, folders) = state.withLock { state in
-          state.isInterrupted = true
-          return (state.pids, state.folders)
-        }
-        for pid in pids { kill(pid, SIGKILL) }
-        // What was killed may write for a moment yet.
-        for _ in 0..<500 where pids.contains(where: isRunning) { usleep(10_000) }
-        for folder in folders {
-          for _ in 0..<50 where FileManager.default.fileExists(atPath: folder) {
-            try? FileManager.default.removeItem(atPath: folder)
-          }
-        }
-        _exit(128 + number)
-      }
+      source.setEventHandler { endAll(status: 128 + number) }
       source.resume()
       signals.append(source)
     }
   }
 
+  /// Ends all children, removes all folders, and ends the program.
+  private static func endAll(status: Int32) -> Never {
+    let (pids, folders) = state.withLock { state in
+      state.isOver = true
+      return (state.pids, state.folders)
+    }
+    for pid in pids { kill(pid, SIGKILL) }
+    // What was killed may write for a moment yet.
+    for _ in 0..<500 where pids.contains(where: isRunning) { usleep(10_000) }
+    for folder in folders {
+      for _ in 0..<50 where FileManager.default.fileExists(atPath: folder) {
+        try? FileManager.default.removeItem(atPath: folder)
+      }
+    }
+    _exit(status)
+  }
+
   /// Cells fail when their servers are gone; one of two who clean up stumbles over the other, and the
   /// program must not end before the work is done. So the cell waits here for the end.
-  private static func leaveToInterrupt() {
-    while state.withLock({ $0.isInterrupted }) { sleep(1) }
+  private static func leaveToEnd() {
+    while state.withLock({ $0.isOver }) { sleep(1) }
   }
 
   /// Neither gone nor a zombie.

@@ -16,6 +16,7 @@ struct Run: AsyncParsableCommand {
 
   func run() async throws {
     Children.cleanUpWhenInterrupted()
+    try output.check()
     var report = Report()
     let plan = Standard.plan(seconds: ground.seconds, repeats: repeats)
     try await report.measure(plan, Bench(binary: try ground.binary()))
@@ -35,26 +36,12 @@ struct Sweep: AsyncParsableCommand {
 
   func run() async throws {
     Children.cleanUpWhenInterrupted()
-    let works = try sweep.baselineWorks()
-    var cells: [Cell]
-    do { cells = try sweep.cells(seconds: ground.seconds) } catch let error as BenchmarkError {
+    try output.check()
+    let planned: [Cell]
+    do { planned = try sweep.plan(seconds: ground.seconds) } catch let error as BenchmarkError {
       throw ValidationError(error.description)
     }
-    // Baselines of a number of writers come just before the cells that are set against them.
-    var planned: [Cell] = []
-    for cell in cells {
-      for work in works {
-        for size in sweep.valueSize?.all.map(Optional.some) ?? [nil] {
-          var base = Cell(
-            work: work, ground: cell.ground, writers: work == .fdatasync ? 1 : cell.writers,
-            seconds: cell.seconds)
-          if work == .plain || work == .readModifyWrite { base.valueSize = size }
-          if !planned.contains(base) { planned.append(base) }
-        }
-      }
-      if !planned.contains(cell) { planned.append(cell) }
-    }
-    let plan = (1...max(1, sweep.repeats)).flatMap { turn in planned.map { (turn, $0) } }
+    let plan = (1...sweep.repeats).flatMap { turn in planned.map { (turn, $0) } }
     let needs = planned.contains(where: \.needsServer)
     let bench = Bench(binary: needs ? try ground.binary() : "", address: sweep.consul)
     var report = Report()

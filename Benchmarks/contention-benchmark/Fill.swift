@@ -46,9 +46,6 @@ enum Fill {
   /// Fills the pool; what was told belongs to the history.
   static func run(_ cell: Cell, _ store: any AllocationStore) async throws -> [HistoryEvent] {
     guard cell.fill > 0, !cell.work.isBaseline else { return [] }
-    guard cell.work == .leases else {
-      throw BenchmarkError("--fill works with leases, not with --bare")
-    }
     let clock = Surroundings.system
     let node = cell.ground == .disk ? "" : "filler"
     let allocator = NetworkAllocator(

@@ -39,14 +39,6 @@ func showProgress(_ text: String) {
   FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
 }
 
-/// Where results go beside the terminal.
-struct OutputOptions: ParsableArguments {
-  @Option(help: "Write all results to this file as JSON.") var json: String?
-  @Option(help: "Write the table to this file as CSV.") var csv: String?
-  @Option(help: "Write index.html with plots, and the results as JSON, into this folder.")
-  var report: String?
-}
-
 /// Values separated by commas: every combination is measured.
 struct Values<Value: Sendable>: ExpressibleByArgument, Sendable, CustomStringConvertible {
   let all: [Value]
@@ -116,9 +108,11 @@ struct SweepOptions: ParsableArguments {
   @Flag(help: "Bits without leases, each by a commit of its own.") var bare = false
   @Option(help: "With --bare: addresses of one operation.") var bulk = 1
   @Option(
-    help: "Baselines beside it: plain, readModifyWrite, keyScan, lockScan, fdatasync; or none.")
+    help: """
+      Baselines beside it: plain, sameClient, readModifyWrite, keyScan, lockScan, fdatasync; or none.
+      """)
   var baselines = "plain"
-  @Option(help: "Bytes of a plain write's value.") var valueSize: Values<Int>?
+  @Option(help: "Bytes of a plain write's value, 16 to 380,000.") var valueSize: Values<Int>?
   @Option(help: "Connections that watch the pool's keys by blocking reads.")
   var watchers: Values<Int> = "0"
   @Flag(help: "Go on until the pool refuses one more, however long that takes.") var untilFull =
@@ -126,6 +120,15 @@ struct SweepOptions: ParsableArguments {
   @Option(help: "Stop each writer after so many operations instead of by the clock.")
   var operations: Int?
   @Option(help: "How often everything is measured.") var repeats = 1
+
+  func validate() throws {
+    guard (1...99).contains(repeats) else {
+      throw ValidationError("--repeats \(repeats): 1 to 99")
+    }
+    guard consul == nil || backend == nil else {
+      throw ValidationError("--consul and --backend: one of them")
+    }
+  }
 
   /// The ground that the options name.
   func ground() throws -> Ground {
@@ -143,19 +146,41 @@ struct SweepOptions: ParsableArguments {
   }
 
   /// The baselines that the options name.
-  func baselineWorks() throws -> [Work] {
+  private func baselineWorks() throws -> [Work] {
     guard baselines != "none" else { return [] }
     let works = Values<Work>(argument: baselines)?.all ?? []
     guard !works.isEmpty, works.allSatisfy(\.isBaseline) else {
       throw ValidationError(
-        "--baselines \(baselines): plain, readModifyWrite, keyScan, lockScan, fdatasync or none")
+        "--baselines \(baselines): plain, sameClient, readModifyWrite, keyScan, lockScan, fdatasync "
+          + "or none")
     }
     let isConsul = try ground().isConsul
     return works.filter { $0 == .fdatasync || isConsul }
   }
 
+  /// What is measured in one turn: baselines of a number of writers come just before the cells that
+  /// are set against them.
+  func plan(seconds: Double) throws -> [Cell] {
+    let works = try baselineWorks()
+    var planned: [Cell] = []
+    for cell in try cells(seconds: seconds) {
+      for work in works {
+        for size in valueSize?.all.map(Optional.some) ?? [nil] {
+          var base = Cell(
+            work: work, ground: cell.ground, writers: work == .fdatasync ? 1 : cell.writers,
+            seconds: cell.seconds)
+          if work == .plain || work == .readModifyWrite { base.valueSize = size }
+          if !planned.contains(base) { planned.append(base) }
+        }
+      }
+      if !planned.contains(cell) { planned.append(cell) }
+    }
+    for cell in planned { try cell.check() }
+    return planned
+  }
+
   /// Every combination, the widest last.
-  func cells(seconds: Double) throws -> [Cell] {
+  private func cells(seconds: Double) throws -> [Cell] {
     var cells = [
       Cell(
         work: bare ? .bits : .leases, ground: try ground(), seconds: seconds,
@@ -187,9 +212,8 @@ struct SweepOptions: ParsableArguments {
       $0.writers = $1
       if $0.chunks == .own { $0.nodes = $1 }
       $0.nodes = min($0.nodes, $1)
-      $0.processes = min($0.processes, $0.nodes)
+      $0.processes = min($0.processes, max(1, $0.nodes))
     }
-    for cell in cells { try cell.check() }
     return cells
   }
 }

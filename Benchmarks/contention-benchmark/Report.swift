@@ -52,16 +52,16 @@ struct Report {
     let head = rows.first?.map(\.name) ?? []
     printColumns([head] + rows.map { $0.map { $0.value ?? "-" } }, leftAligned: [0])
     if !figures.isEmpty { printTable(figures) }
-    if let path = output.json { try json().write(to: URL(fileURLWithPath: path)) }
-    if let path = output.csv {
-      let text = csv([head] + rows.map { $0.map { $0.value ?? "" } })
-      try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-    }
-    if let folder = output.report { try page(in: folder) }
     for finding in findings.prefix(20) { print("FOUND: \(finding)") }
     if findings.count > 20 { print("and \(findings.count - 20) more") }
     let missed = figures.filter { !$0.holds }
     for figure in missed { print(figure.failure(again: again)) }
+    let text = csv([head] + rows.map { $0.map { $0.value ?? "" } })
+    try writeAll([
+      { if let path = output.json { try OutputFile(path, for: "--json").write(json()) } },
+      { if let path = output.csv { try OutputFile(path, for: "--csv").write(Data(text.utf8)) } },
+      { if let folder = output.report { try page(in: folder) } },
+    ])
     if !findings.isEmpty || !missed.isEmpty { throw ExitCode(1) }
   }
 
@@ -102,9 +102,8 @@ struct Report {
 
   /// The page is drawn by a script of its own from the same JSON.
   private func page(in folder: String) throws {
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let file = "\(folder)/results.json"
-    try json().write(to: URL(fileURLWithPath: file))
+    try OutputFile(file, for: "--report").write(json())
     // The program stands in Benchmarks/.build of the repository that the script belongs to.
     let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
     let root = program.range(of: "/Benchmarks/.build/").map { String(program[..<$0.lowerBound]) }

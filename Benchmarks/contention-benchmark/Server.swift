@@ -10,8 +10,8 @@ final class ConsulServer: Sendable {
   private let folder: URL
   private let processes: [Process]
 
-  /// Starts them and waits for a leader.
-  init(binary: String, _ ground: Ground = .single) async throws {
+  /// Starts them and waits for a leader. What they are for is said if one ends by itself.
+  init(binary: String, _ ground: Ground = .single, for purpose: String) async throws {
     let folder = try Children.folder()
     var processes: [Process] = []
     var addresses: [String] = []
@@ -37,7 +37,7 @@ final class ConsulServer: Sendable {
         ]
         arguments += hosts.filter { $0 != host }.map { "-retry-join=\($0):\(ports[2])" }
         arguments += count > 1 ? ["-retry-interval=1s"] : []
-        processes.append(try await Children.start(binary, arguments))
+        processes.append(try await Children.start(binary, arguments, neededFor: purpose))
         addresses.append("\(host):\(ports[0])")
       }
       for _ in 0..<600 {
@@ -57,9 +57,6 @@ final class ConsulServer: Sendable {
       throw error
     }
   }
-
-  /// Whether none has ended by itself.
-  var isRunning: Bool { processes.allSatisfy(\.isRunning) }
 
   /// Ends them and removes their data.
   func end() {
