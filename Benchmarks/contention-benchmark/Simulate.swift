@@ -62,6 +62,12 @@ struct Simulate: AsyncParsableCommand {
   }
 
   func run() async throws {
+    Children.cleanUpWhenInterrupted()
+    for (option, path) in [
+      ("--save-calibration", saveCalibration), ("--json", json), ("--csv", csv),
+    ] {
+      if let path { try OutputFile(path, for: option).check() }
+    }
     let measured: Calibration
     if let calibration {
       measured = try Calibration(contentsOf: calibration)
@@ -71,7 +77,7 @@ struct Simulate: AsyncParsableCommand {
       ).calibration()
     }
     if let saveCalibration {
-      try measured.encoded().write(to: URL(fileURLWithPath: saveCalibration))
+      try OutputFile(saveCalibration, for: "--save-calibration").write(measured.encoded())
     }
     var report = SimulateReport(
       calibration: measured, source: calibration.map { "file \($0)" } ?? "measured in this run",
@@ -92,11 +98,13 @@ struct Simulate: AsyncParsableCommand {
     }
     showProgress("")
     report.show()
-    if let json { try report.encoded().write(to: URL(fileURLWithPath: json)) }
-    if let csv { try Data(report.csv.utf8).write(to: URL(fileURLWithPath: csv)) }
     for failure in report.failures {
       FileHandle.standardError.write(Data("FAILED: \(failure)\n".utf8))
     }
+    try writeAll([
+      { if let json { try OutputFile(json, for: "--json").write(report.encoded()) } },
+      { if let csv { try OutputFile(csv, for: "--csv").write(Data(report.csv.utf8)) } },
+    ])
     guard report.failures.isEmpty else { throw ExitCode(1) }
   }
 
@@ -203,7 +211,8 @@ struct SimulatedRun: Codable {
     (p50, p99, p999) = (milliseconds(0.5), milliseconds(0.99), milliseconds(0.999))
     longest = milliseconds(1)
     fairness = report.fairness
-    busy = min(1, Double(report.busy) / Double(max(1, report.elapsed)))
+    busy = min(
+      1, Double(report.busy) / Double(max(1, report.elapsed) * UInt64(measured.service.processors)))
     // Where an operation ended in doubt or too late, its caller has released it since.
     findings =
       report.duplicates + report.lies + simulation.findings(in: store) + store.findings()

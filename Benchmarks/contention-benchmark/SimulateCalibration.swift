@@ -1,11 +1,12 @@
 // What a simulation takes from a real server, and how: no time in it is a constant of the code.
 //
-//   read, one connection        half of each sample is the way to the server or back
-//   write, one connection       without the way, and without what the commit itself costs under load,
-//                               a sample is what a round of the leader takes (log, disk, quorum)
-//   write, 64 connections       the time between commits, in windows of 50 ms: what one more commit
-//                               of a round costs, for 1, 3 and 63 operations; the slope is the price of
-//                               an operation
+//   reads, 64 connections       the time between reads: how long one keeps the processors busy
+//   read, one connection        half of each sample, without that, is the way to the server or back
+//   writes, 64 connections      the time between commits of 1, 3 and 63 operations, in windows of 50 ms:
+//                               how long one keeps the processors busy; the slope is what an operation
+//                               adds. Rounds of the log are shared then, and others work meanwhile
+//   write, one connection       without the way and the processors' part, a sample is what a round of
+//                               the leader takes (log, disk, quorum)
 //   allocator over memory       what a client works on a wish before its commit is sent
 
 import Foundation
@@ -18,7 +19,7 @@ struct Calibration: Codable, Equatable {
     let operations: Int
     /// One connection.
     let latencies: [UInt64]
-    /// The time between two commits of all connections together, by windows of 50 ms.
+    /// The mean time between two commits of all connections together, for each window of 50 ms.
     let between: [UInt64]
     let perSecond: Double
     /// Bytes of a request and of its reply, headers included.
@@ -34,6 +35,10 @@ struct Calibration: Codable, Equatable {
   /// The server, and when it was measured.
   let server: String
   let date: String
+  /// Of the machine, for server and clients together.
+  let processors: Int
+  /// The part of their time that other programs took meanwhile, 0 to 1.
+  let others: Double
   /// One connection.
   let reads: [UInt64]
   /// Of all connections together.
@@ -60,17 +65,21 @@ struct Calibration: Codable, Equatable {
       let data = try Data(contentsOf: URL(fileURLWithPath: path))
       self = try JSONDecoder().decode(Calibration.self, from: data)
     } catch {
-      throw BenchmarkError("--calibration \(path): \(error); write one with --save-calibration")
+      throw BenchmarkError(
+        "--calibration \(path): \(error.localizedDescription) Write one with --save-calibration")
     }
     try check()
   }
 
   init(
-    server: String, date: String, reads: [UInt64], readsPerSecond: Double, readBytes: Bytes,
-    chunkBytes: Double, writes: [Write], planning: [UInt64], realities: [Reality]
+    server: String, date: String, processors: Int, others: Double, reads: [UInt64],
+    readsPerSecond: Double, readBytes: Bytes, chunkBytes: Double, writes: [Write],
+    planning: [UInt64], realities: [Reality]
   ) throws {
     self.server = server
     self.date = date
+    self.processors = processors
+    self.others = others
     self.reads = reads
     self.readsPerSecond = readsPerSecond
     self.readBytes = readBytes
@@ -82,7 +91,7 @@ struct Calibration: Codable, Equatable {
   }
 
   private func check() throws {
-    guard writes.count >= 2, !reads.isEmpty, !planning.isEmpty, readsPerSecond > 0,
+    guard writes.count >= 2, !reads.isEmpty, !planning.isEmpty, readsPerSecond > 0, processors > 0,
       writes.allSatisfy({ !$0.latencies.isEmpty && !$0.between.isEmpty && $0.perSecond > 0 }),
       zip(writes, writes.dropFirst()).allSatisfy({ $0.operations < $1.operations })
     else {
@@ -98,28 +107,35 @@ struct Calibration: Codable, Equatable {
     return try encoder.encode(self)
   }
 
+  /// Processors that work at once: those of the machine, but no more than leave each request as much
+  /// time as it takes alone. More connections than one may wait for something else than processors.
+  private var workers: Int {
+    let lease = writes[1]
+    let most = min(
+      Self.median(reads) * readsPerSecond, Self.median(lease.latencies) * lease.perSecond)
+    return max(1, min(processors, Int(min(most / 1e9, 1_024))))
+  }
+
   /// The measurements as the simulation draws from them.
   var service: Scenario.Service {
     let lease = writes[1]
     let largest = writes[writes.count - 1]
-    let perOperation = max(
-      0,
-      (1e9 / largest.perSecond - 1e9 / lease.perSecond)
-        / Double(max(1, largest.operations - lease.operations)))
-    let way = Self.median(reads)
-    // Of the time between commits under load, a part is the round's that they share: in a closed
-    // loop half of the connections wait while the other half is served.
-    let unloaded = Self.median(lease.latencies)
-    let inRound = Double(Self.connections) / 2
-    let round = max(0, unloaded - way - 1e9 / lease.perSecond) / (1 - 1 / inRound)
-    let commit = 1e9 / lease.perSecond - round / inRound
-    let operations = Double(lease.operations) * perOperation
+    // Of requests that end every so often when all processors work, each keeps one of them so many times
+    // as long.
+    let share = Double(workers)
+    let perOperation =
+      share * (1e9 / largest.perSecond - 1e9 / lease.perSecond)
+      / Double(largest.operations - lease.operations)
+    let (read, commit) = (share * 1e9 / readsPerSecond, share * 1e9 / lease.perSecond)
+    let way = max(0, Self.median(reads) - read)
+    let operations = Double(lease.operations) * max(0, perOperation)
     return Scenario.Service(
-      hop: reads.map { $0 / 2 },
+      hop: reads.map { Self.positive(Double($0) - read) / 2 },
       round: lease.latencies.map { Self.positive(Double($0) - way - commit) },
-      perCommit: lease.between.map { Self.positive(Double($0) - round / inRound - operations) },
-      perOperation: Self.positive(perOperation),
-      perRead: Self.positive(1e9 / readsPerSecond), client: planning)
+      processors: workers,
+      perCommit: lease.between.map { Self.positive(share * Double($0) - operations) },
+      spell: ServerLoad.Result.window, perOperation: Self.positive(perOperation),
+      perRead: Self.positive(read), client: planning)
   }
 
   /// As many samples as a calibration keeps of a distribution, its largest among them.

@@ -15,14 +15,14 @@ struct Measurement {
 
   /// Measures a server and what the simulation is checked against, each step with a new server.
   func calibration() async throws -> Calibration {
+    let before = MachineUse()
     var version = ""
     var reads: [UInt64] = []
     var readsPerSecond = 0.0
     var readBytes = Calibration.Bytes(sent: 0, received: 0)
     var writes: [Calibration.Write] = []
     for leases in [0, 1, 31] {
-      progress("measuring commits of \(leases) leases")
-      try await withServer { server in
+      try await withServer("measuring commits of \(leases) leases") { server in
         version = server.version
         let load = ServerLoad(address: server.address, leases: leases)
         let alone = try await load.run(.write, connections: 1, seconds: seconds)
@@ -45,19 +45,25 @@ struct Measurement {
     let planning = try await planning()
     var realities: [Reality] = []
     for shape in Shape.all {
-      progress("measuring \(shape.name)")
-      try await withServer { realities.append(try await Reality(of: shape, on: $0)) }
+      try await withServer("measuring \(shape.name)") {
+        realities.append(try await Reality(of: shape, on: $0))
+      }
     }
     return try Calibration(
-      server: version, date: Date().formatted(.iso8601), reads: Calibration.quantiles(reads),
+      server: version, date: Date().formatted(.iso8601),
+      processors: ProcessInfo.processInfo.activeProcessorCount,
+      others: MachineUse().others(since: before), reads: Calibration.quantiles(reads),
       readsPerSecond: readsPerSecond, readBytes: readBytes,
       chunkBytes: Double(Traffic.encoded(ServerLoad.chunk())), writes: writes,
       planning: Calibration.quantiles(planning),
       realities: realities)
   }
 
-  private func withServer(_ body: (ConsulServer) async throws -> Void) async throws {
-    let server = try await ConsulServer(binary: consul)
+  private func withServer(
+    _ step: String, _ body: (ConsulServer) async throws -> Void
+  ) async throws {
+    progress(step)
+    let server = try await ConsulServer(binary: consul, for: step)
     defer { server.end() }
     try await body(server)
   }
@@ -118,16 +124,13 @@ struct ServerLoad {
         sent: Double(usage.bytesOut) / count, received: Double(usage.bytesIn) / count)
     }
 
-    /// The mean time between two ends of its window, for each end: a window counts by what it saw,
-    /// so that the mean over all is what the rate says.
+    /// The mean time between two ends, for each window: one that saw none counts as if it had seen one.
     var between: [UInt64] {
       var counts: [UInt64: Int] = [:]
       for end in steady { counts[(end - start) / Self.window, default: 0] += 1 }
       // The last window is not full.
-      let last = counts.keys.max()
-      return counts.filter { $0.key != last }.flatMap {
-        [UInt64](repeating: Self.window / UInt64($0.value), count: $0.value)
-      }
+      guard let last = counts.keys.max(), last > 2 else { return [] }
+      return (2..<last).map { Self.window / UInt64(max(1, counts[$0] ?? 0)) }
     }
   }
 

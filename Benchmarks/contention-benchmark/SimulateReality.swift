@@ -22,15 +22,17 @@ struct Shape: Codable, Equatable {
   /// 16 and 64 writers: of one process, which share commits; of a node each, on a /16; and of a node
   /// each in a single chunk, where every commit of one makes another's a lost race.
   static let all: [Shape] = [16, 64].flatMap { writers in
-    [
+    // Enough operations that chance and the first moments do not decide.
+    let each = 6_400 / writers
+    return [
       Shape(
-        name: "\(writers) callers of one node", nodes: 1, callers: writers, operations: 100,
-        subnet: "10.64.0.0/16", keeps: 100),
+        name: "\(writers) callers of one node", nodes: 1, callers: writers, operations: 2 * each,
+        subnet: "10.64.0.0/16", keeps: 2 * each),
       Shape(
-        name: "\(writers) nodes", nodes: writers, callers: 1, operations: 100,
-        subnet: "10.64.0.0/16", keeps: 100),
+        name: "\(writers) nodes", nodes: writers, callers: 1, operations: each,
+        subnet: "10.64.0.0/16", keeps: each),
       Shape(
-        name: "\(writers) nodes in one chunk", nodes: writers, callers: 1, operations: 24,
+        name: "\(writers) nodes in one chunk", nodes: writers, callers: 1, operations: each / 4,
         subnet: "10.64.0.0/24", keeps: 3, releases: 30),
     ]
   }
@@ -67,7 +69,7 @@ struct Reality: Codable, Equatable {
     self.shape = shape
     // Times do not matter here.
     let scenario = try shape.scenario(.init(hop: [0], round: [0], perCommit: [0]))
-    let run = RealRun(scenario: scenario, address: server.address)
+    let run = try await RealRun(scenario: scenario, address: server.address)
     let before = try server.lastLogIndex() ?? 0
     let used = Usage.now
     let counts = try await run.run()
@@ -94,17 +96,29 @@ final class RealRun: Sendable {
 
   private let scenario: Scenario
   private let address: String
+  private let stores: [ConsulStore]
   private let counts = Mutex(Counts())
   private let history = HistoryRecorder()
   private let surroundings = Surroundings.system
 
-  init(scenario: Scenario, address: String) {
+  /// The connections are open when it is made: the simulation knows no beginning of them.
+  init(scenario: Scenario, address: String) async throws {
     self.scenario = scenario
     self.address = address
+    stores = try (0..<scenario.nodes).map { _ in try realStore(address, "net") }
+    // As many keys as a node's first read has; each is asked for by a connection of its own.
+    let nobody = (1...2).map {
+      StoreKey.attachment(AttachmentKey(node: "none", container: "c\($0)", interface: "eth0"))
+    }
+    for store in stores {
+      _ = try await store.read(
+        Set(nobody + [.definition]), consistency: .stored,
+        deadline: surroundings.deadline(inMilliseconds: 30_000))
+    }
   }
 
-  private func store() throws -> WatchedStore {
-    return WatchedStore(try realStore(address, "net")) { outcome in
+  private func watched(_ store: ConsulStore) -> WatchedStore {
+    WatchedStore(store) { outcome in
       self.counts.withLock {
         switch outcome {
         case .committed: $0.commits += 1
@@ -116,12 +130,11 @@ final class RealRun: Sendable {
   }
 
   func run() async throws -> Counts {
-    let stores = try (0..<scenario.nodes).map { _ in try store() }
     let start = surroundings.monotonic()
     await withTaskGroup(of: Void.self) { group in
       for (node, store) in stores.enumerated() {
         let allocator = NetworkAllocator(
-          store: store, networkName: "net", definition: scenario.definition,
+          store: watched(store), networkName: "net", definition: scenario.definition,
           node: Node(name: "n\(node)"), surroundings: surroundings)
         for caller in 0..<scenario.callers {
           group.addTask { await self.call(allocator, node, node * self.scenario.callers + caller) }
@@ -130,7 +143,7 @@ final class RealRun: Sendable {
       await group.waitForAll()
     }
     let end = surroundings.monotonic()
-    for store in stores { await store.base.shutdown() }
+    for store in stores { await store.shutdown() }
     return counts.withLock {
       $0.nanoseconds = end - start
       return $0
@@ -180,7 +193,7 @@ final class RealRun: Sendable {
   }
 
   func findings() async throws -> [String] {
-    let store = try store()
+    let store = try realStore(address, "net")
     let deadline = surroundings.deadline(inMilliseconds: 60_000)
     let entries = try await store.read(
       [.definition], consistency: .consistent, deadline: deadline)
@@ -188,7 +201,7 @@ final class RealRun: Sendable {
       return ["no definition"]
     }
     let audited = try await Auditor(of: store, definition: ruling).findings(deadline: deadline)
-    await store.base.shutdown()
+    await store.shutdown()
     return audited.map { "\($0)" } + HistoryChecker.findings(history.events).map(\.description)
   }
 }

@@ -113,6 +113,16 @@ struct SimulateReport {
           }
         }, leftAligned: [0, 1])
     print(
+      "Other programs took \(decimal(calibration.others * 100, 0)) % of the processors' time while "
+        + "the server was measured\(calibration.others > 0.1 ? ": too much to rely on" : "").")
+    let figures = comparisons.flatMap(\.figures)
+    let missed = figures.count { !$0.holds }
+    print(
+      missed == 0
+        ? "Reality and simulation agree: all \(figures.count) figures are within their bounds."
+        : "Reality and simulation DISAGREE: \(missed) of \(figures.count) figures miss their bounds."
+    )
+    print(
       "Figures below \(Comparison.floor) for an operation count as that: two that are nearly 0 agree."
     )
   }

@@ -82,6 +82,41 @@ struct Usage: Codable, Sendable {
   }
 }
 
+/// Processor time at one moment, in seconds since the machine and this program began.
+struct MachineUse {
+  /// Of all programs.
+  private var all = 0.0
+  /// Of this one, and of those that it started and saw end.
+  private let own: Double
+  private let now = Surroundings.system.monotonic()
+
+  init() {
+    func seconds(of whose: __rusage_who) -> Double {
+      var times = rusage()
+      getrusage(__rusage_who_t(whose.rawValue), &times)
+      return [times.ru_utime, times.ru_stime].reduce(0) {
+        $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6
+      }
+    }
+    own = seconds(of: RUSAGE_SELF) + seconds(of: RUSAGE_CHILDREN)
+    // cpu  user nice system idle iowait irq softirq steal
+    let text = (try? String(contentsOfFile: "/proc/stat", encoding: .utf8)) ?? ""
+    let ticks = text.prefix { $0 != "\n" }.split(separator: " ").dropFirst().prefix(8).compactMap {
+      Double($0)
+    }
+    for (index, count) in ticks.enumerated() where index != 3 && index != 4 {
+      all += count / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+  }
+
+  /// The part of the processors' time that others took since, 0 to 1.
+  func others(since start: MachineUse) -> Double {
+    let elapsed = Double(now - start.now) / 1e9
+    let count = Double(ProcessInfo.processInfo.activeProcessorCount)
+    return min(1, max(0, ((all - start.all) - (own - start.own)) / (elapsed * count)))
+  }
+}
+
 /// A tally as a worker prints it.
 struct TallyRecord: Codable, Sendable {
   struct Event: Codable, Sendable {

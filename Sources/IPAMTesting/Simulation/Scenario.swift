@@ -9,26 +9,34 @@ public struct Scenario: Sendable {
     /// What one round of the leader takes (its log on disk and on a quorum) before its commits happen,
     /// in nanoseconds, however many it carries; never empty.
     public var round: [UInt64]
-    /// What each commit of a round adds, in nanoseconds; drawn once for a round, because what slows
-    /// a server down slows down all that it does at the time. Never empty.
+    /// How many processors do all work, one thing each at a time.
+    public var processors: Int
+    /// How long a commit keeps one of them busy, in nanoseconds; drawn once for a spell, because what
+    /// slows a server down slows down all that it does at the time. Never empty.
     public var perCommit: [UInt64]
+    /// How long such a spell is, in nanoseconds.
+    public var spell: UInt64
     /// What each operation of a commit adds to that, in nanoseconds.
     public var perOperation: UInt64
-    /// How long a read keeps the server busy, in nanoseconds.
+    /// How long a read keeps a processor busy, in nanoseconds.
     public var perRead: UInt64
-    /// What a client works on one wish before its commit is sent, in nanoseconds; never empty.
+    /// How long one wish keeps a processor busy before its commit is sent, in nanoseconds; never empty.
     public var client: [UInt64]
 
     /// A service.
     public init(
-      hop: [UInt64], round: [UInt64], perCommit: [UInt64], perOperation: UInt64 = 0,
-      perRead: UInt64 = 0, client: [UInt64] = [0]
+      hop: [UInt64], round: [UInt64], processors: Int = 1, perCommit: [UInt64],
+      spell: UInt64 = 50_000_000, perOperation: UInt64 = 0, perRead: UInt64 = 0,
+      client: [UInt64] = [0]
     ) {
       precondition(
         ![hop, round, perCommit, client].contains([]), "a service needs samples of each kind")
+      precondition(processors > 0, "a service needs processors")
       self.hop = hop
       self.round = round
+      self.processors = processors
       self.perCommit = perCommit
+      self.spell = spell
       self.perOperation = perOperation
       self.perRead = perRead
       self.client = client
@@ -129,7 +137,7 @@ public struct SimulationReport: Hashable, Sendable {
   public var reads = 0
   /// Rounds of the leader that carried commits.
   public var rounds = 0
-  /// How long the server was at work, in nanoseconds.
+  /// How long the processors were at work, all together, in nanoseconds.
   public var busy: UInt64 = 0
   /// Jain's index over the operations of each node ("A Quantitative Measure of Fairness", 1984) when
   /// half of all were done: 1 if all had done the same, 1/n if one of n had done all.

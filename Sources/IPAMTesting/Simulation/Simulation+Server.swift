@@ -1,7 +1,13 @@
 import IPAM
 
-// The server and the network. Commits that arrive while a round is under way share the next one, as a
-// Raft leader writes all that is waiting with one flush; then they happen one after the other.
+// The server and the network.
+//
+//   client ──▶ processors ──read──▶ answer
+//                         ──commit─▶ waiting ──▶ round ──▶ processors ──▶ answer
+//
+// Clients, reads and commits wait for the same processors, first come first. Commits that come out of
+// them while a round is under way share the next one, as a Raft leader writes all that is waiting with
+// one flush; when that is done, they happen in their order. Meanwhile the processors take in others.
 
 extension Simulation {
   func send(_ body: Request.Body, from node: Int) {
@@ -12,7 +18,7 @@ extension Simulation {
     let deadline = processes[node].planner.deadline?.nanoseconds ?? now + scenario.patience
     processes[node].pending.append((request.number, max(deadline, now), body.commit))
     expectTimeout(of: node, at: max(deadline, now))
-    let arrival = now + work(on: body) + hop()
+    let arrival = worked(on: body, node) + hop()
     let roll = Int.random(in: 0..<100, using: &chance)
     let faults = scenario.faults
     guard case .commit = body else {
@@ -46,36 +52,75 @@ extension Simulation {
   }
 
   func arrive(_ request: Request) {
-    let now = clock.nanoseconds
+    let service = scenario.service
+    switch request.body {
+    case .read:
+      report.reads += 1
+      agenda.add(.served(request), at: occupy(service.perRead, from: clock.nanoseconds))
+    case .commit where request.fate == .refused:
+      answer(request, .commit(.unavailable("turned away")))
+    case .commit(let commit):
+      let length = costOfCommit() + UInt64(commit.operations.count) * service.perOperation
+      // Half for the request, half for applying it and for the reply; nobody outside can tell.
+      var request = request
+      request.rest = length - length / 2
+      agenda.add(.served(request), at: occupy(length / 2, from: clock.nanoseconds))
+    }
+  }
+
+  /// The processors are done with it.
+  func served(_ request: Request) {
     switch request.body {
     case .read(let keys, let consistency):
       // A leader that pauses answers nothing; what is read is what it holds when it goes on.
-      guard now >= pausedUntil else { return agenda.add(.arrive(request), at: pausedUntil) }
-      report.reads += 1
-      report.busy += scenario.service.perRead
-      readsUntil = max(readsUntil, now) + scenario.service.perRead
-      answer(request, .read(store.found(keys), consistency), at: readsUntil)
-    case .commit where request.fate == .refused:
-      answer(request, .commit(.unavailable("turned away")))
+      let now = clock.nanoseconds
+      guard now >= pausedUntil else { return agenda.add(.served(request), at: pausedUntil) }
+      answer(request, .read(store.found(keys), consistency))
     case .commit:
       waiting.append(request)
       beginRound()
     }
   }
 
-  /// The next commit of the round that is under way; it happens and is answered at once, those after
-  /// it in their turn.
-  func leaderCommit() {
+  /// When the processors are done with what comes at a moment and keeps one of them busy so long. The
+  /// first that is free takes it.
+  private func occupy(_ length: UInt64, from moment: UInt64) -> UInt64 {
+    report.busy += length
+    guard let first = busyUntil.indices.min(by: { busyUntil[$0] < busyUntil[$1] }) else {
+      preconditionFailure("a service has processors")
+    }
+    busyUntil[first] = max(busyUntil[first], moment) + length
+    return busyUntil[first]
+  }
+
+  /// What slows a server down slows down all that it does at the time: one draw counts for a spell.
+  private func costOfCommit() -> UInt64 {
     let now = clock.nanoseconds
-    guard now >= pausedUntil else { return agenda.add(.commit, at: pausedUntil) }
-    let request = round.removeLast()
-    if let commit = request.body.commit {
+    if now >= spell.end {
+      let cost = scenario.service.perCommit.randomElement(using: &chance)!
+      spell = (now + scenario.service.spell, cost)
+    }
+    return spell.cost
+  }
+
+  /// The round is written: its commits happen and are answered, first come first.
+  func endRound() {
+    let now = clock.nanoseconds
+    guard now >= pausedUntil else { return agenda.add(.round, at: pausedUntil) }
+    for request in round {
+      guard let commit = request.body.commit else { continue }
       let outcome = store.outcome(of: commit.operations)
       count(outcome, commit)
       report.note(4, now, UInt64(request.node), request.number, outcome.code)
-      if request.fate == .cut { cut(request, at: now) } else { answer(request, .commit(outcome)) }
+      let done = occupy(request.rest, from: now)
+      if request.fate == .cut {
+        cut(request, at: now)
+      } else {
+        answer(request, .commit(outcome), at: done)
+      }
     }
-    if round.isEmpty { beginRound() } else { proceed(after: 0) }
+    round.removeAll()
+    beginRound()
   }
 
   /// Commits that a round takes: Consul's Raft gathers no more of them for one write to the log
@@ -86,17 +131,10 @@ extension Simulation {
     guard round.isEmpty, !waiting.isEmpty else { return }
     report.rounds += 1
     // What waits now is in this round, first come first; what comes later, in the next.
-    round = waiting.prefix(Self.roundLimit).reversed()
+    round = Array(waiting.prefix(Self.roundLimit))
     waiting.removeFirst(round.count)
-    costOfCommit = scenario.service.perCommit.randomElement(using: &chance)!
-    proceed(after: scenario.service.round.randomElement(using: &chance)!)
-  }
-
-  private func proceed(after delay: UInt64) {
-    let operations = UInt64(round.last?.body.commit?.operations.count ?? 0)
-    let length = delay + costOfCommit + operations * scenario.service.perOperation
-    report.busy += length
-    agenda.add(.commit, at: max(clock.nanoseconds, readsUntil) + length)
+    let length = scenario.service.round.randomElement(using: &chance)!
+    agenda.add(.round, at: clock.nanoseconds + length)
   }
 
   private func count(_ outcome: CommitOutcome, _ commit: Commit) {
@@ -125,10 +163,14 @@ extension Simulation {
     agenda.add(.answer(request, .commit(.unknown("the connection was cut"))), at: moment + hop())
   }
 
-  /// What a client works on a request before it is sent.
-  private func work(on body: Request.Body) -> UInt64 {
-    guard let commit = body.commit else { return 0 }
-    return scenario.service.client.randomElement(using: &chance)! * UInt64(commit.wishes)
+  /// When a node has made a request. Its planner does one thing after the other, on the processors on
+  /// which it was measured: the server's.
+  private func worked(on body: Request.Body, _ node: Int) -> UInt64 {
+    guard let commit = body.commit else { return clock.nanoseconds }
+    let begin = max(clock.nanoseconds, processes[node].worksUntil)
+    let client = scenario.service.client.randomElement(using: &chance)!
+    processes[node].worksUntil = occupy(client * UInt64(commit.wishes), from: begin)
+    return processes[node].worksUntil
   }
 
   private func hop() -> UInt64 {

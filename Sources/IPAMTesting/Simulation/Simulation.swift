@@ -3,9 +3,9 @@ public import IPAM
 // A whole cluster in one thread: the planner of every node, one server, a network between them that
 // loses things, and callers that do what a runtime does. All is one agenda of events.
 //
-//   caller ──▶ planner.next() ──read, commit──▶ hop ──▶ leader's round ──▶ store
-//     ▲             ▲  └──wait──▶ (later)                                      │
-//     └──outcome────┴──────────── hop, unless it is cut, silent, late ◀────────┘
+//   caller ──▶ planner.next() ──read, commit──▶ hop ──▶ processors, round ──▶ store
+//     ▲             ▲  └──wait──▶ (later)                                       │
+//     └──outcome────┴──────────── hop, unless it is cut, silent, late ◀─────────┘
 //
 // The decisions are the production planner's; the store's meaning is MemoryStore's; only time, chance
 // and the loop around them are the simulation's. What it keeps grows with nodes, callers and what they
@@ -17,7 +17,8 @@ public final class Simulation {
     case begin(caller: Int)
     case turn(node: Int, life: Int, wake: Int)
     case arrive(Request)
-    case commit
+    case served(Request)
+    case round
     case answer(Request, Answer)
     case timeout(node: Int)
     case kill(node: Int)
@@ -42,6 +43,8 @@ public final class Simulation {
     let life: Int
     let body: Body
     var fate = Fate.answered
+    /// What the processors have to do for it yet, when its round is over.
+    var rest: UInt64 = 0
   }
 
   struct Process {
@@ -53,6 +56,8 @@ public final class Simulation {
     var isDown = false
     /// Its next turn is an event of this moment: callers who come again at once are let in first.
     var isTurnDue = false
+    /// Until when it works on what it has decided to send.
+    var worksUntil: UInt64 = 0
     /// The requests whose answers it waits for, until when: a read (no commit), or commits.
     var pending: [(number: UInt64, until: UInt64, commit: Commit?)] = []
     var isReading: Bool { pending.contains { $0.commit == nil } }
@@ -73,12 +78,12 @@ public final class Simulation {
   var holders = Holders()
   /// What waits for the leader's next round.
   var waiting: [Request] = []
-  /// What is left of the round under way, the last one first.
+  /// The round under way, first come first.
   var round: [Request] = []
-  /// What each commit of that round takes, its operations aside.
-  var costOfCommit: UInt64 = 0
-  /// Until when reads keep the server from its next round.
-  var readsUntil: UInt64 = 0
+  /// What each commit takes for now, its operations aside.
+  var spell: (end: UInt64, cost: UInt64) = (0, 0)
+  /// Until when each of the processors has something to do.
+  var busyUntil: [UInt64]
   var pausedUntil: UInt64 = 0
   var lastNumber: UInt64 = 0
   var leases = 0
@@ -101,6 +106,7 @@ public final class Simulation {
     self.store = store
     self.capacity = capacity
     chance = Chance(seed: seed)
+    busyUntil = Array(repeating: 0, count: scenario.service.processors)
     callers = (0..<scenario.nodes * scenario.callers).map {
       Caller(node: $0 / scenario.callers, left: scenario.operations)
     }
@@ -201,7 +207,8 @@ public final class Simulation {
       guard processes[node].life == life, processes[node].wake == wake else { return }
       turn(node)
     case .arrive(let request): arrive(request)
-    case .commit: leaderCommit()
+    case .served(let request): served(request)
+    case .round: endRound()
     case .answer(let request, let answer):
       take(answer, to: request.number, of: request.node, life: request.life)
     case .timeout(let node): timeOut(node)
