@@ -2,6 +2,7 @@ import AddressSpace
 import ArgumentParser
 import ConsulBackend
 import DiskBackend
+import Glibc
 import IPAM
 import JSON
 
@@ -52,6 +53,21 @@ struct StoreOptions: ParsableArguments {
     }
     return DiskStore(
       directory: dataDir, network: folder, definition: definition, stateDirectory: stateDir)
+  }
+
+  /// The names of all networks, sorted; of a directory those of its folders.
+  func networkNames() async throws(Failure) -> [String] {
+    if let dataDir {
+      guard let names = Terminal.names(in: dataDir) else {
+        throw Failure(.failed, "\(dataDir): \(String(cString: strerror(errno)))")
+      }
+      return names.filter { Terminal.isFolder("\(dataDir)/\($0)") }.sorted()
+    }
+    let networks = try consul.networks()
+    let deadline = consul.deadline
+    return try await asking { () async throws(StoreError) in
+      try await networks.names(deadline: deadline)
+    }
   }
 
   /// A network's name, which is that of a folder in a directory and of no other place.

@@ -7,7 +7,7 @@ import JSON
 struct NetworkCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "network",
-    abstract: "Lists, creates, shows, changes, trims and deletes networks in Consul.",
+    abstract: "Lists networks; creates, shows, changes, trims and deletes those in Consul.",
     subcommands: [List.self, Create.self, Show.self, Update.self, Delete.self, Trim.self])
 }
 
@@ -27,49 +27,6 @@ func definition(
 }
 
 extension NetworkCommand {
-  struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lists the networks.")
-    @OptionGroup var consul: ConsulOptions
-    @OptionGroup var format: OutputOptions
-
-    func run() async throws {
-      let networks = try consul.networks()
-      let deadline = consul.deadline
-      let names = try await asking { () async throws(StoreError) in
-        try await networks.names(deadline: deadline)
-      }
-      var rows: [[String]] = []
-      var records: [JSONValue] = []
-      for name in names {
-        let store = networks.store(name)
-        let (entry, count) = try await asking {
-          () async throws(StoreError) -> (StoreEntry, Int) in
-          (
-            try await store.storedDefinition(deadline: deadline),
-            try await store.leaseCount(deadline: deadline)
-          )
-        }
-        var subnets = entry == .absent ? "(no definition)" : "(damaged definition)"
-        var kind = "-"
-        var document = JSONValue.null
-        if case .definition(let definition) = entry.value {
-          let pools = definition.rangeSets.map { set in
-            set.ranges.map(\.subnet.description).joined(separator: ",")
-          }
-          (subnets, kind) = (pools.joined(separator: " "), definition.kind.rawValue)
-          document = definition.document
-        }
-        rows.append([name, kind, String(count), subnets])
-        records.append(
-          ["name": .string(name), "leases": .number(count), "definition": document])
-      }
-      switch format.output {
-      case .json: Terminal.print(JSONValue.array(records).indented)
-      case .table: Terminal.print(Table(["NETWORK", "KIND", "LEASES", "SUBNETS"], rows).text)
-      }
-    }
-  }
-
   struct Show: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Shows a network's definition.")
     @Argument(help: "The network.") var name: String

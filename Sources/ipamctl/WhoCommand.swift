@@ -57,7 +57,7 @@ struct WhoCommand: AsyncParsableCommand {
     guard source.isEmpty else { throw Failure(.usage, "a definition is of one network: name it") }
     var found: [(network: String, report: AddressReport)] = []
     var failures: [Failure] = []
-    for network in try await names() {
+    for network in try await place.networkNames() {
       do throws(Failure) {
         let report = try await report(on: wanted, in: network)
         let isThere = report.standing != .outside
@@ -85,20 +85,6 @@ struct WhoCommand: AsyncParsableCommand {
     guard found.contains(where: { $0.report.standing != .free }) else {
       throw Failure(
         .no, found.isEmpty ? "no network has \(wanted)" : "nobody holds \(wanted)")
-    }
-  }
-
-  private func names() async throws(Failure) -> [String] {
-    if let dataDir = place.dataDir {
-      guard let names = Terminal.names(in: dataDir) else {
-        throw Failure(.failed, "\(dataDir): \(String(cString: strerror(errno)))")
-      }
-      return names.filter { Terminal.isFolder("\(dataDir)/\($0)") }.sorted()
-    }
-    let networks = try place.consul.networks()
-    let deadline = place.consul.deadline
-    return try await asking { () async throws(StoreError) in
-      try await networks.names(deadline: deadline)
     }
   }
 }

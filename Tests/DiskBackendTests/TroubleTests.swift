@@ -130,8 +130,13 @@ private final class SmallDisk: Sendable {
     }
   }
 
+  /// A child that another test begins has copies of all descriptors until it runs its program: as long
+  /// as one of a file that is being written is among them, the disk is busy.
   func remount(_ options: String) async throws {
-    try await ChildProcess.run(["mount", "-o", "remount,\(options)", path])
+    let command = ["mount", "-o", "remount,\(options)", path]
+    try await eventually("the disk is remounted \(options)") {
+      (try? await ChildProcess.run(command)) != nil
+    }
   }
 
   func fill() {

@@ -150,6 +150,7 @@ import Testing
     let there = ["net", "--data-dir", folder]
     let metrics = try await bench.succeeds(["metrics"] + there + ["--subnet", "10.1.0.0/24"])
     try bench.expectGolden("metrics-disk.prom", metrics.withoutMoment)
+    try await bench.golden("network-list-disk", ["network", "list", "--data-dir", folder])
     let export = try await bench.succeeds(["export"] + there)
     // In the order of the directory, which is nobody's.
     let lines = export.withoutChance.split(separator: "\n").sorted().map { $0 + "\n" }.joined()
