@@ -107,6 +107,19 @@ enum RangeRows {
         .wholeSpace,
         .error(
           "failed to allocate for range 0: no IP addresses available in range set: *"))),
+    DropInRow(
+      "the first /8 of IPv4", ["subnet": "0.0.0.0/8"],
+      .add("c1", "0.0.0.2/8").but(
+        .wholeSpace,
+        .error(
+          "failed to allocate for range 0: no IP addresses available in range set: *"))),
+    DropInRow(
+      "a prefix length with a leading zero", ["subnet": "10.0.0.0/024"],
+      .fails("invalid CIDR address: 10.0.0.0/024").but(
+        .plainLength, .addresses(["10.0.0.2/24"]))),
+    DropInRow(
+      "an octet with a leading zero", ["subnet": "10.00.0.0/24"],
+      .fails("invalid CIDR address: 10.00.0.0/24")),
   ]
 
   private static let tooMany =
