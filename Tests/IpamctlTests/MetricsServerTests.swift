@@ -118,17 +118,8 @@ private struct Service {
 
   /// Tokens and certificates are renewed in their files, by others, while the service goes on.
   @Test(.needsConsul) func aTokenThatIsRenewed() async throws {
-    var options = ConsulServer.Options()
-    options.acl = true
-    let bench = try await Bench(try await ConsulServer.start(options))
-    let token = bench.folder.path + "/token"
-    func renew(_ access: String) throws {
-      let rules = "key_prefix \"\(bench.prefix)/\" { policy = \"\(access)\" }"
-      try writeFile(token, try bench.consul.makeToken(rules: rules))
-    }
-    try renew("write")
-    try await bench.succeeds(
-      "network", "create", "net", "--subnet", "10.1.0.0/24", "--token-file", token)
+    let guarded = try await GuardedBench()
+    let (bench, token) = (guarded.bench, guarded.token)
     try writeFile(token, "00000000-0000-0000-0000-000000000000")
     let service = try await Service(
       [
@@ -136,7 +127,7 @@ private struct Service {
       ], in: bench.folder)
     let refused = try await service.ask()
     #expect(refused.status == 503 && refused.body.contains("--token-file"), "\(refused)")
-    try renew("read")
+    try guarded.renewToken(for: "read")
     let served = try await service.ask()
     #expect(served.status == 200 && served.body.contains(#"state="free"} 253"#), "\(served)")
     try writeFile(token, "")

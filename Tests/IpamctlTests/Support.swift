@@ -128,3 +128,26 @@ extension Execution.Ended {
     get throws { try JSONValue(parsing: Array(output.utf8)) }
   }
 }
+
+/// A bench whose Consul asks for a token, with a network and a file that has one.
+struct GuardedBench {
+  let bench: Bench
+  /// The file.
+  let token: String
+
+  init() async throws {
+    var options = ConsulServer.Options()
+    options.acl = true
+    bench = try await Bench(try await ConsulServer.start(options))
+    token = bench.folder.path + "/token"
+    try renewToken(for: "write")
+    try await bench.succeeds(
+      "network", "create", "net", "--subnet", "10.1.0.0/24", "--token-file", token)
+  }
+
+  /// Puts a token for this access to the bench's keys into the file.
+  func renewToken(for access: String) throws {
+    let rules = "key_prefix \"\(bench.prefix)/\" { policy = \"\(access)\" }"
+    try writeFile(token, try bench.consul.makeToken(rules: rules))
+  }
+}

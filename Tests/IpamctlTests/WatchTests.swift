@@ -82,17 +82,8 @@ import Testing
 
   /// The token is renewed in its file, by others, while somebody watches.
   @Test func aTokenThatIsRenewed() async throws {
-    var options = ConsulServer.Options()
-    options.acl = true
-    let bench = try await Bench(try await ConsulServer.start(options))
-    let token = bench.folder.path + "/token"
-    func renew(_ access: String) throws {
-      let rules = "key_prefix \"\(bench.prefix)/\" { policy = \"\(access)\" }"
-      try writeFile(token, try bench.consul.makeToken(rules: rules))
-    }
-    try renew("write")
-    try await bench.succeeds(
-      "network", "create", "net", "--subnet", "10.1.0.0/24", "--token-file", token)
+    let guarded = try await GuardedBench()
+    let (bench, token) = (guarded.bench, guarded.token)
     let (watch, readings) = try await watching(bench, ["--token-file", token])
     try await eventually("a reading by the first token") { ((try? readings().count) ?? 0) >= 1 }
     try writeFile(token, "00000000-0000-0000-0000-000000000000")
@@ -100,7 +91,7 @@ import Testing
       String(decoding: try readFile(said(bench)), as: UTF8.self).contains("--token-file")
     }
     let count = try readings().count
-    try renew("read")
+    try guarded.renewToken(for: "read")
     try await eventually("a reading by the next token") { try readings().count > count }
     watch.signal(15)
     #expect(await watch.ended() == 0)
