@@ -11,7 +11,7 @@ struct BadServerTests {
     let state = try TemporaryFolder()
     let ipam: JSON = [
       "type": "consul", "consul_addr": "127.0.0.1", "consul_port": .number(port),
-      "subnet": "10.7.0.0/24", "timeout": "1s", "stateDir": .string(state.path),
+      "subnet": "10.7.0.0/24", "timeout": "2s", "stateDir": .string(state.path),
     ]
     return (
       ["cniVersion": "1.1.0", "name": "net", "ipam": ipam.merging(more)], state

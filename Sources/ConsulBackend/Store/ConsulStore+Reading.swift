@@ -184,11 +184,12 @@ extension ConsulStore {
   }
 
   /// Repeats a read that the server could not serve just now, until the deadline; a server that is
-  /// not there at all is reported at once.
+  /// not there at all is reported at once. What it said tells more than that the last time was too short.
   func retrying<Value: Sendable>(
     _ deadline: Deadline, _ body: () async throws(ConsulError) -> Value
   ) async throws(StoreError) -> Value {
     var pause: UInt64 = 2_000_000
+    var answer: ConsulFault?
     while true {
       do throws(ConsulError) {
         return try await body()
@@ -196,9 +197,10 @@ extension ConsulStore {
         switch error {
         case .refused(let refusal): throw StoreError(.refused, refusal.description)
         case .notApplied(let fault), .unknown(let fault):
+          if case .timedOut = fault.reason {} else { answer = fault }
           let left = surroundings.remaining(until: deadline)
           if fault.reason.isUnreachable || fault.reason == .cancelled || left <= pause {
-            throw StoreError(.unavailable, fault.description)
+            throw StoreError(.unavailable, (answer ?? fault).description)
           }
         }
       }

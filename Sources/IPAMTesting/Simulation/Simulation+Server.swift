@@ -56,16 +56,21 @@ extension Simulation {
     switch request.body {
     case .read:
       report.reads += 1
-      agenda.add(.served(request), at: occupy(service.perRead, from: clock.nanoseconds))
+      take(request, service.perRead)
     case .commit where request.fate == .refused:
       answer(request, .commit(.unavailable("turned away")))
     case .commit(let commit):
       let length = costOfCommit() + UInt64(commit.operations.count) * service.perOperation
-      // Half for the request, half for applying it and for the reply; nobody outside can tell.
-      var request = request
-      request.rest = length - length / 2
-      agenda.add(.served(request), at: occupy(length / 2, from: clock.nanoseconds))
+      take(request, length)
     }
+  }
+
+  /// Half of the work is for the request, half for the reply and what the client makes of it (and for
+  /// applying a commit): what a reader learns is old by then. Nobody outside can tell.
+  private func take(_ request: Request, _ length: UInt64) {
+    var request = request
+    request.rest = length - length / 2
+    agenda.add(.served(request), at: occupy(length / 2, from: clock.nanoseconds))
   }
 
   /// The processors are done with it.
@@ -75,7 +80,8 @@ extension Simulation {
       // A leader that pauses answers nothing; what is read is what it holds when it goes on.
       let now = clock.nanoseconds
       guard now >= pausedUntil else { return agenda.add(.served(request), at: pausedUntil) }
-      answer(request, .read(store.found(keys), consistency))
+      let found = store.found(keys)
+      answer(request, .read(found, consistency), at: occupy(request.rest, from: now))
     case .commit:
       waiting.append(request)
       beginRound()

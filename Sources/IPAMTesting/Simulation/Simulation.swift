@@ -43,7 +43,7 @@ public final class Simulation {
     let life: Int
     let body: Body
     var fate = Fate.answered
-    /// What the processors have to do for it yet, when its round is over.
+    /// What the processors have to do for it yet, once it was read or its round is over.
     var rest: UInt64 = 0
   }
 
