@@ -32,7 +32,7 @@ struct Shape: Codable, Equatable {
         name: "\(writers) nodes", nodes: writers, callers: 1, operations: each,
         subnet: "10.64.0.0/16", keeps: each),
       Shape(
-        name: "\(writers) nodes in one chunk", nodes: writers, callers: 1, operations: each / 4,
+        name: "\(writers) nodes in one chunk", nodes: writers, callers: 1, operations: each,
         subnet: "10.64.0.0/24", keeps: 3, releases: 30),
     ]
   }
