@@ -26,7 +26,9 @@ extension NodeState {
   ) -> Result {
     guard let file = open(journal) else { return notes.change(journal, body) }
     defer { NodeFile.closeLock(file) }
-    NodeFile.lockBriefly(file)
+    // A tenth of a second: who holds it may have lost the processor, and a place given twice is an
+    // entry lost.
+    NodeFile.lockBriefly(file, tries: 400)
     var count = NoteCount(file: NodeFile.read(file, upTo: NoteCount.fileSize + 1))
     let before = count
     let result = body(&count)
