@@ -1,4 +1,5 @@
 import AddressSpace
+import Synchronization
 
 // Which slot of its journal in Consul a commit of this node writes, counted without a read there. All
 // processes of the node share the count, also those that did not get their turn, so it is a file of its
@@ -26,14 +27,16 @@ extension NodeState {
   ) -> Result {
     guard let file = open(journal) else { return notes.change(journal, body) }
     defer { NodeFile.closeLock(file) }
-    // A tenth of a second: who holds it may have lost the processor, and a place given twice is an
-    // entry lost.
-    NodeFile.lockBriefly(file, tries: 400)
-    var count = NoteCount(file: NodeFile.read(file, upTo: NoteCount.fileSize + 1))
-    let before = count
-    let result = body(&count)
-    if let count, count != before { NodeFile.write(file, count.fileBytes) }
-    return result
+    // A place given twice is an entry lost. Commits of this process wait for each other, however long;
+    // for others, which may have lost the processor or been stopped, a tenth of a second.
+    return counting.withLock { _ in
+      NodeFile.lockBriefly(file, tries: 400)
+      var count = NoteCount(file: NodeFile.read(file, upTo: NoteCount.fileSize + 1))
+      let before = count
+      let result = body(&count)
+      if let count, count != before { NodeFile.write(file, count.fileBytes) }
+      return result
+    }
   }
 
   private func open(_ journal: String) -> Int32? {

@@ -40,6 +40,8 @@ package final class NodeState: LocalState {
   private let state: Mutex<State>
   /// Where the directory cannot be written.
   let notes = NoteCounts()
+  /// Held while the file of a journal's count is changed.
+  let counting = Mutex(())
 
   init(folder: String, bootID: String, surroundings: Surroundings) {
     self.folder = folder
