@@ -130,7 +130,10 @@ public final class ConsulStore: AllocationStore {
         return .tooLarge
       }
       return .refused(StoreError(.refused, refusal.description))
-    case .unknown(let fault): return .unknown(fault.description)
+    case .unknown(let fault):
+      // What may be gone is not to be released again by what this node remembers of it.
+      for case .delete(.attachment(let key), _) in operations { local.clearAttachment(key) }
+      return .unknown(fault.description)
     case .notApplied(let fault):
       return fault.reason.isUnreachable
         ? .refused(StoreError(.unavailable, fault.description))

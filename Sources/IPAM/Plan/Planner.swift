@@ -132,9 +132,10 @@ package struct Planner: Sendable {
   /// Says what to do next; idle also while commits are in flight and nothing can be done beside them.
   package mutating func next() -> Step {
     let time = configuration.surroundings.monotonic()
+    // Also while a commit is in doubt: it is sent again by the first deadline of all who wait.
+    expire(time)
     if doubt == nil, !laterDoubts.isEmpty { doubt = laterDoubts.removeFirst() }
     if doubt != nil { return nextInDoubt(time) }
-    expire(time)
     if !isGathering || batch.isEmpty {
       guard flights.isEmpty || mayOverlap else { return .idle }
       admit()
