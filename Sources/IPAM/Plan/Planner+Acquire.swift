@@ -39,13 +39,16 @@ extension Planner {
       return verdict
     }
     if isInWork(own, draft) { return .deferred }
+    let unconfirmed = unconfirmed(own)
     guard definition.kind == .leased else {
+      guard unconfirmed.isEmpty else { return .needs(unconfirmed, .consistent) }
       return .resolved(
         .failure(
           .invalidDefinition(
             NetworkDefinitionError("network \(definition.name) keeps no leases (kind bare)"))))
     }
     if request.needsAddresses, layouts.contains(where: \.delegatesPrefixes) {
+      guard unconfirmed.isEmpty else { return .needs(unconfirmed, .consistent) }
       return .resolved(
         .failure(
           .invalidDefinition(
@@ -58,9 +61,9 @@ extension Planner {
     do {
       assigned = try assign(request.requested, to: definition.rangeSets, layouts)
     } catch {
-      guard view.isConfirmed(own) else {
+      guard unconfirmed.isEmpty else {
         wish.needsAttachments = true
-        return .needs([own], .consistent)
+        return .needs(unconfirmed, .consistent)
       }
       return .resolved(.failure(error))
     }
@@ -71,16 +74,22 @@ extension Planner {
         assigned[index].map { take($0, set: index, layouts[index], definition, &touched, &draft) }
         ?? search(Hunt(set: index, layouts[index], definition), &wish, &touched, &draft)
       switch found {
-      case .verdict(.resolved(.failure)) where !view.isConfirmed(own):
-        // What is not to be had may be what the attachment holds already.
+      case .verdict(.resolved(.failure)) where !unconfirmed.isEmpty:
         wish.needsAttachments = true
-        return .needs([own], .consistent)
+        return .needs(unconfirmed, .consistent)
       case .verdict(let verdict): return verdict
       case .taken(let pool, let ordinal):
         holdings.append(holding(pool, ordinal, layouts[index], draft: &draft, set: index))
       }
     }
     return commitHoldings(holdings, request, definition, wish, touched, &draft)
+  }
+
+  /// What a refusal depends on and was not confirmed: what is not to be had may be what the attachment
+  /// holds already, or what the definition allows by now.
+  private func unconfirmed(_ own: StoreKey) -> Set<StoreKey> {
+    let keys: Set<StoreKey> = traits.keepsDefinition ? [own, .definition] : [own]
+    return keys.filter { !view.isConfirmed($0) }
   }
 
   /// What a first attempt will need, as far as it can be known before the definition is.

@@ -102,7 +102,11 @@ extension Planner {
     var chunk: Chunk
     switch look(at: key, definition, draft) {
     case .unknown: return .verdict(.needs([.chunk(key)], .cached))
-    case .damaged(let text): return .verdict(.resolved(.failure(.damaged(text))))
+    case .damaged(let text):
+      guard view.isConfirmed(.chunk(key)) else {
+        return .verdict(.needs([.chunk(key)], .consistent))
+      }
+      return .verdict(.resolved(.failure(.damaged(text))))
     case .chunk(let known): chunk = known
     }
     let isFree = chunk.acquire(
@@ -175,7 +179,8 @@ extension Planner {
         switch search(Hunt(set: index, layouts[index], definition), &wish, &touched, &trial) {
         case .verdict(let verdict): return verdict
         case .taken:
-          let keys = Set(touched.map(StoreKey.chunk))
+          var keys = Set(touched.map(StoreKey.chunk))
+          if traits.keepsDefinition { keys.insert(.definition) }
           guard keys.allSatisfy(view.isConfirmed) else { return .needs(keys, .consistent) }
         }
       }

@@ -42,6 +42,9 @@ extension Planner {
       switch view[.definition]?.value {
       case .definition: break
       case .damaged(let text):
+        guard view.isConfirmed(.definition) else {
+          return .verdict(.needs([.definition], .consistent))
+        }
         return .verdict(.resolved(.failure(.store(StoreError(.damaged, text)))))
       default:
         guard view[.definition] != nil else { return .verdict(.needs([.definition], .cached)) }
@@ -57,6 +60,9 @@ extension Planner {
     do {
       return .ready(definition, try layouts(of: definition))
     } catch {
+      guard !traits.keepsDefinition || view.isConfirmed(.definition) else {
+        return .verdict(.needs([.definition], .consistent))
+      }
       return .verdict(.resolved(.failure(.invalidDefinition(error))))
     }
   }

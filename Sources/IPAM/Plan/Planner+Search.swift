@@ -41,7 +41,7 @@ extension Planner {
   /// What a search of all pieces came across.
   private struct Sightings {
     var proof: Set<StoreKey> = []
-    var damaged: String?
+    var damaged: [ChunkKey: String] = [:]
     var hasAvoided = false
     /// A chunk was left alone because a commit in flight writes it.
     var hasBusy = false
@@ -128,7 +128,7 @@ extension Planner {
         switch look(at: key, hunt.definition, draft) {
         case .unknown: return .verdict(.needs([.chunk(key)], .cached))
         case .damaged(let text):
-          sightings.damaged = text
+          sightings.damaged[key] = text
           search.reject(node, nil)
         case .chunk(var chunk):
           let usable = piece.space.usableBits(in: node)
@@ -309,7 +309,9 @@ extension Planner {
         .failure(
           .exhausted(Exhaustion(hunt.definition, set: hunt.set, hunt.layout))))
     }
-    if let damaged = sightings.damaged {
+    let suspected = Set(sightings.damaged.keys.map(StoreKey.chunk))
+    guard suspected.allSatisfy(view.isConfirmed) else { return .needs(suspected, .consistent) }
+    if let damaged = sightings.damaged.values.min() {
       return .resolved(
         .failure(.damaged("\(damaged); nothing else is left to allocate from")))
     }
