@@ -82,19 +82,26 @@ extension ConsulStore {
     }.count
   }
 
-  /// Whether a chunk or the definition stands at an older revision than this node has seen: the
-  /// store was restored to an older state. Needs the node's copies (a state directory).
+  /// Whether a chunk stands at an older revision than this node has seen, or is gone: the store was
+  /// restored to an older state. Needs the node's copies (a state directory).
   ///
-  /// - Complexity: one listing of the chunks.
+  /// - Complexity: one listing of the chunks, and a round trip for each that is missing.
   public func findOutWhetherItWentBack(deadline: Deadline) async throws(StoreError) -> Bool {
     if local.hasGoneBack { return true }
     let entries = try await retrying(deadline) { () async throws(ConsulError) in
       try await client.list(
         schema.prefix(of: .chunks), consistency: .consistent, deadline: instant(deadline))
     }
-    return entries.contains { entry in
+    let isOlder = entries.contains { entry in
       schema.key(entry.key).map { entry.modifyIndex < newestSeen($0) } ?? false
     }
+    if isOlder { return true }
+    let present = Set(entries.map(\.key))
+    for (name, seen) in local.newestRevisions where !present.contains(schema.base + name) {
+      guard case .chunk(let chunk)? = schema.key(schema.base + name) else { continue }
+      if try await isLost(chunk, seenAt: seen, deadline) { return true }
+    }
+    return false
   }
 
   /// The name that a key has in Consul; nil for what is not kept there.

@@ -113,7 +113,11 @@ struct NodeCopy: Hashable {
   var bytes: [UInt8] {
     var body: [UInt8] = []
     Self.append(Array(bootID.utf8), to: &body)
-    let kept = entries.sorted { $0.value.seenAt > $1.value.seenAt }.prefix(Self.entryLimit)
+    // The definition stays: only beside it another incarnation is known for another.
+    func rank(_ entry: (key: String, value: Entry)) -> UInt64 {
+      entry.key == Self.definitionName ? .max : entry.value.seenAt
+    }
+    let kept = entries.sorted { rank($0) > rank($1) }.prefix(Self.entryLimit)
     Self.append(UInt64(kept.count), to: &body)
     for (name, entry) in kept {
       Self.append(Array(name.utf8), to: &body)

@@ -32,6 +32,8 @@ package final class NodeState: LocalState {
     var isLoaded = false
     var isChanged = false
     var lock: Int32?
+    /// A thread waits for a lock, be it for a turn that went on without it.
+    var isWaiting = false
   }
 
   let folder: String
@@ -67,6 +69,13 @@ package final class NodeState: LocalState {
     }
   }
 
+  package var newestRevisions: [String: UInt64] {
+    state.withLock { state in
+      load(&state)
+      return state.copy.entries.mapValues(\.revision)
+    }
+  }
+
   package func cursor(_ set: Int) -> IPAddress? {
     state.withLock { state in
       load(&state)
@@ -88,9 +97,10 @@ package final class NodeState: LocalState {
     }
   }
 
-  package func noteOlderState(_ name: String) {
+  package func noteOlderState(_ name: String, seenAt revision: UInt64) {
     state.withLock { state in
       load(&state)
+      guard let seen = state.copy.entries[name]?.revision, seen >= revision else { return }
       state.copy.noteOlderState(name)
       state.isChanged = true
     }
@@ -228,13 +238,23 @@ package final class NodeState: LocalState {
   }
 
   /// Waits in a thread of its own, because the kernel queues waiting processes fairly and a loop of
-  /// tries does not. A lock that comes too late is given up by that thread.
+  /// tries does not. A lock that comes too late is given up by that thread; until then no other turn
+  /// waits: its holder is stopped, and each would leave another thread behind.
   private func wait(for lock: Int32, nanoseconds: UInt64) async -> Bool {
     let race = Race()
+    let isAlone = state.withLock { state in
+      defer { state.isWaiting = true }
+      return !state.isWaiting
+    }
+    guard isAlone else {
+      NodeFile.closeLock(lock)
+      return false
+    }
     return await withCheckedContinuation { continuation in
       race.begin(continuation)
-      DispatchQueue.global().async {
+      NodeFile.inThread { [self] in
         NodeFile.waitForLock(lock)
+        state.withLock { $0.isWaiting = false }
         if !race.finish(true) { NodeFile.closeLock(lock) }
       }
       DispatchQueue.global().asyncAfter(deadline: .now() + .nanoseconds(Int(nanoseconds))) {

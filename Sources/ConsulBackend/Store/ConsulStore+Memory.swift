@@ -46,8 +46,8 @@ extension ConsulStore {
     return local.newestRevision(name)
   }
 
-  func noteOlderState(_ key: StoreKey) {
-    if let name = schema.relativeName(key) { local.noteOlderState(name) }
+  func noteOlderState(_ key: StoreKey, seenAt revision: UInt64) {
+    if let name = schema.relativeName(key) { local.noteOlderState(name, seenAt: revision) }
   }
 
   func remember(
@@ -83,13 +83,16 @@ extension ConsulStore {
 
   // MARK: Commits without an outcome
 
-  /// An earlier process left word of a commit for one of these attachments: its late copy must not
-  /// come after what is committed now has been released.
+  /// Word was left of an earlier commit for one of these attachments: its late copy must not come after
+  /// what is committed now has been released. One that depends on the same chunks loses to this one.
   func fenceEarlier(
-    _ made: [AttachmentKey], _ deadline: Deadline
+    _ made: [AttachmentKey], _ operations: [StoreOperation],
+    _ transaction: [TransactionOperation], _ deadline: Deadline
   ) async throws(StoreError) {
     for key in made {
-      if unanswered.withLock({ $0.contains(key) }) { continue }
+      guard let earlier = local.pending(key), earlier != word(operations, transaction) else {
+        continue
+      }
       _ = try await fencePending(key, deadline)
     }
   }
@@ -162,8 +165,8 @@ extension ConsulStore {
     while true {
       let entry = try await get(chunk, .consistent, deadline)
       if entry.revision.number != index { break }
-      let outcome = await commit(
-        [try await fence(chunk, entry, deadline)], cursors: [:], deadline: deadline)
+      guard let fence = try await fence(chunk, entry, deadline) else { break }
+      let outcome = await commit([fence], cursors: [:], deadline: deadline)
       switch outcome {
       case .committed, .conflict: break
       case .refused(let error): throw error
@@ -178,14 +181,17 @@ extension ConsulStore {
     return true
   }
 
+  /// A write that makes late copies fail; nil where they fail anyhow, as the network is gone: what makes
+  /// attachments depends on its definition.
   private func fence(
     _ key: StoreKey, _ entry: StoreEntry, _ deadline: Deadline
-  ) async throws(StoreError) -> StoreOperation {
+  ) async throws(StoreError) -> StoreOperation? {
     guard case .chunk(let name) = key else { throw StoreError(.damaged, "\(key) is no chunk") }
     var chunk: Chunk
     switch entry.value {
     case nil:
-      let stored = try await get(.definition, .consistent, deadline)
+      let stored = try await storedDefinition(deadline: deadline)
+      if stored == .absent { return nil }
       guard case .definition(let definition) = stored.value else {
         throw StoreError(.damaged, "the network has no definition that can be read")
       }

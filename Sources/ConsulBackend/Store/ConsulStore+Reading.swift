@@ -73,27 +73,54 @@ extension ConsulStore {
       if entry.modifyIndex < seen {
         // A deposed leader may answer so for a moment; only a confirmed answer counts.
         guard consistency == .consistent else { return try await get(key, .consistent, deadline) }
-        noteOlderState(key)
+        noteOlderState(key, seenAt: seen)
       }
       keep(entry, for: key)
       return decode(entry.value, Revision(entry.modifyIndex), for: key)
     }
     if key == .definition { try await refuseAncestorsData(deadline) }
+    if case .chunk(let chunk) = key, seen > 0 {
+      guard consistency == .consistent else { return try await get(key, .consistent, deadline) }
+      if try await isLost(chunk, seenAt: seen, deadline) { noteOlderState(key, seenAt: seen) }
+    }
     if case .attachment(let attachment) = key, try await fencePending(attachment, deadline) {
       return try await get(key, .consistent, deadline)
     }
     return .absent
   }
 
+  /// Whether a chunk that this node has seen is missing only because the store went back. Nothing removes
+  /// a chunk of a pool while the definition stays as it is; a change of it, or a network of that name
+  /// made anew, is newer than what was seen.
+  func isLost(
+    _ chunk: ChunkKey, seenAt seen: UInt64, _ deadline: Deadline
+  ) async throws(StoreError) -> Bool {
+    let stored = try await storedDefinition(deadline: deadline)
+    guard case .definition(let definition) = stored.value, stored.revision.number < seen,
+      newestSeen(.chunk(chunk)) >= seen, let layouts = try? definition.layouts()
+    else { return false }
+    return layouts.contains { $0.pools.contains { $0.geometry == chunk.pool } }
+  }
+
   /// The ancestor's data stands where this network would begin: two plugins would hand out the same
   /// addresses.
   private func refuseAncestorsData(_ deadline: Deadline) async throws(StoreError) {
-    let found = try await retrying(deadline) { () async throws(ConsulError) in
-      try await self.client.keys(
-        self.network, separator: "/", consistency: .consistent,
-        deadline: self.instant(deadline))
+    func keys(_ beginning: String) async throws(StoreError) -> [String] {
+      try await retrying(deadline) { () async throws(ConsulError) in
+        try await self.client.keys(
+          beginning, separator: "/", consistency: .consistent, deadline: self.instant(deadline))
+      }
     }
-    guard found.contains(self.network) || found.contains(self.network + "/") else { return }
+    let folder = network + "/"
+    let found = try await keys(network)
+    var isThere = found.contains(network)
+    if !isThere, found.contains(folder) {
+      // A folder of that name may be anything: a prefix of ours, an application's.
+      isThere = try await keys(folder).contains { name in
+        (try? IPAddress(parsing: String(name.dropFirst(folder.count)))) != nil
+      }
+    }
+    guard isThere else { return }
     throw StoreError(
       .refused,
       "key \"\(network)\" holds data of the earlier cni-ipam-consul plugin; import it with: "
@@ -137,6 +164,7 @@ extension ConsulStore {
     guard names.count == keys.count else {
       throw StoreError(.refused, "a snapshot of keys that are not kept in Consul")
     }
+    let seen = keys.map(newestSeen)
     while true {
       let operations = names.indices.map { index -> TransactionOperation in
         missing.contains(index) ? .checkNotExists(key: names[index]) : .get(key: names[index])
@@ -150,6 +178,10 @@ extension ConsulStore {
         for (key, name) in zip(keys, names) {
           answer[key] =
             found[name].map { decode($0.value, Revision($0.modifyIndex), for: key) } ?? .absent
+        }
+        // What is older than it was seen is judged, and remembered, when it is read by itself.
+        for (key, seen) in zip(keys, seen) where (answer[key]?.revision.number ?? 0) < seen {
+          _ = try await get(key, .consistent, deadline)
         }
         return answer
       case .conflict(let failed): missing.formSymmetricDifference(failed.map(\.operation))

@@ -104,7 +104,7 @@ public final class ConsulStore: AllocationStore {
       return .refused(StoreError(.refused, "a value cannot be encoded: \(error)"))
     }
     do {
-      try await fenceEarlier(made, deadline)
+      try await fenceEarlier(made, operations, transaction, deadline)
     } catch {
       return .refused(error)
     }

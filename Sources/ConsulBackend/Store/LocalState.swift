@@ -10,6 +10,8 @@ package protocol LocalState: Sendable {
   func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)?
   /// The newest revision of a key that this node has seen, however long ago; 0 for none.
   func newestRevision(_ name: String) -> UInt64
+  /// The newest revisions of all keys that this node remembers, by name.
+  var newestRevisions: [String: UInt64] { get }
   /// The address handed out last from a range set.
   func cursor(_ set: Int) -> IPAddress?
   /// Takes over what was read or committed (no bytes: the copy is of no use any more).
@@ -18,8 +20,9 @@ package protocol LocalState: Sendable {
 
   /// Whether what was read showed that the store went back to an older state.
   var hasGoneBack: Bool { get }
-  /// A consistent read that began after a key was seen brought an older revision of it.
-  func noteOlderState(_ name: String)
+  /// A consistent read that began after a key was seen at a revision brought an older one, or none. It
+  /// means nothing if the network was found to be made anew meanwhile.
+  func noteOlderState(_ name: String, seenAt revision: UInt64)
 
   /// What this node committed for an attachment.
   func attachment(_ key: AttachmentKey) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)?
@@ -88,8 +91,9 @@ package final class NoLocalState: LocalState {
 
   package init() {}
   package var hasGoneBack: Bool { false }
-  package func noteOlderState(_ name: String) {}
+  package func noteOlderState(_ name: String, seenAt revision: UInt64) {}
   package func newestRevision(_ name: String) -> UInt64 { 0 }
+  package var newestRevisions: [String: UInt64] { [:] }
   package func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)? { nil }
   package func cursor(_ set: Int) -> IPAddress? { cursors.withLock { $0[set] } }
   package func update(

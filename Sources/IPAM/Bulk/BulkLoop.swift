@@ -20,13 +20,10 @@ struct BulkLoop {
   /// The definition that rules, created if there is none, and the set's layout.
   mutating func ground() async throws(AllocationError) -> (NetworkDefinition, SetLayout) {
     if let known { return known }
-    guard !allocator.store.traits.hasGoneBack else {
-      throw .storeWentBack(network: allocator.networkName)
-    }
     var attempts = 0
     while true {
-      view.learn(
-        try await allocator.read([.definition], .consistent, deadline), consistency: .consistent)
+      // Also where the store went back: a repair ends that by another incarnation of the definition.
+      try await read([.definition], .consistent)
       switch view[.definition]?.value {
       case .definition(let definition):
         let ground = (definition, try layout(of: definition))
@@ -49,6 +46,15 @@ struct BulkLoop {
       }
       attempts += 1
       try await allocator.pause(attempts, deadline, "the network could not be defined")
+    }
+  }
+
+  private mutating func read(
+    _ keys: Set<StoreKey>, _ consistency: Consistency
+  ) async throws(AllocationError) {
+    view.learn(try await allocator.read(keys, consistency, deadline), consistency: consistency)
+    guard !allocator.store.traits.hasGoneBack else {
+      throw .storeWentBack(network: allocator.networkName)
     }
   }
 
@@ -88,8 +94,7 @@ struct BulkLoop {
         now: allocator.surroundings.now(), setsMarks: races == 0)
       switch draft.plan(wanted, view) {
       case .read(let keys, let consistency):
-        view.learn(
-          try await allocator.read(keys, consistency, deadline), consistency: consistency)
+        try await read(keys, consistency)
         continue
       case .exhausted:
         throw .exhausted(Exhaustion(definition, set: set, layout))

@@ -45,5 +45,17 @@ extension Proofs {
       try await process.add("c0")
       await process.client.shutdown()
     }
+
+    /// A folder of that name is nothing of the ancestor's: an application's, or the prefix itself.
+    @Test func aFolderOfThatNameIsAnothers() async throws {
+      let server = try await Self.server.value
+      var network = try network()
+      network.prefix = network.definition.name
+      let other = "/v1/kv/\(network.prefix)/somebody/config"
+      #expect(try server.request("PUT", other, body: "{}").status == 200)
+      let process = try Process(server.address, network)
+      try await process.add("c0")
+      await process.client.shutdown()
+    }
   }
 }

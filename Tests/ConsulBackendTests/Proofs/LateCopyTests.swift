@@ -138,5 +138,64 @@ extension Proofs {
       #expect(try await network.attachments(on: server) == [process.key("c0")])
       try await network.expectSound(on: server)
     }
+
+    /// The same process asks again, for what lies in another chunk: that commit depends on nothing that
+    /// the first one does.
+    @Test func aCopyThatItsOwnProcessForgot() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork(["10.1.0.0/16"])
+      let folder = try TemporaryFolder()
+      let proxy = try FaultyProxy(server)
+      let process = try Process(proxy.address, network, stateDirectory: folder.path)
+      try await process.add("c0")
+      func add(_ address: String, _ milliseconds: UInt64) async throws -> Acquired {
+        try await process.allocator.acquire(
+          AcquireRequest(
+            attachment: process.key("c1"), requested: [try IPAddress(parsing: address)]),
+          deadline: Surroundings.system.deadline(inMilliseconds: milliseconds))
+      }
+      proxy.setRule { request in
+        guard request.isTransaction else { return .pass }
+        if request.number == 0 { return .late }
+        return .answer(status: 500, body: "No cluster leader", isSentOn: false)
+      }
+      let result = await Result.of { try await add("10.1.0.77", 500) }
+      #expect(throws: AllocationError.self) { try result.get() }
+      // Until the process has given up to fence it.
+      await process.allocator.settle()
+      proxy.setRule { _ in .pass }
+      _ = try await add("10.1.200.77", 30_000)
+      try await process.delete("c1")
+      #expect(try proxy.deliverLate() == [409])
+      #expect(try await network.attachments(on: server) == [process.key("c0")])
+      try await network.expectSound(on: server)
+    }
+
+    /// The network was removed before the DEL, and with it all that a copy depends on.
+    @Test func aCopyForANetworkThatIsGone() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let proxy = try FaultyProxy(server)
+      let process = try Process(proxy.address, network, stateDirectory: folder.path)
+      proxy.setRule { request in
+        guard request.isTransaction, request.number > 0 else { return .pass }
+        if request.number == 1 { return .late }
+        return .answer(status: 500, body: "No cluster leader", isSentOn: false)
+      }
+      guard case .outcomeUnknown? = await process.failureOfAdd("c1", within: 500) else {
+        Issue.record("something is known")
+        return
+      }
+      await process.allocator.settle()
+      let removed = try await Process(server.address, network).store.removeNetwork(
+        force: false, dryRun: false,
+        deadline: Surroundings.system.deadline(inMilliseconds: 30_000))
+      #expect(removed == .removed(keys: 1))
+      let next = try Process(server.address, network, stateDirectory: folder.path)
+      #expect(try await next.delete("c1") == nil)
+      #expect(try proxy.deliverLate() == [409])
+      #expect(try await network.attachments(on: server).isEmpty)
+    }
   }
 }

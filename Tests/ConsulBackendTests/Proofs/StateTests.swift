@@ -1,6 +1,7 @@
-// What a node remembers may be lost, garbage, foreign or impossible to write: a command costs more
-// then, and its answer is the same. What the server remembers may be of yesterday: that is noticed.
+// What a node remembers may be lost, garbage, foreign, old or impossible to write: a command costs more
+// then, and its answer is the same.
 
+import AddressSpace
 import IPAM
 import IPAMTesting
 import TestSupport
@@ -148,79 +149,85 @@ extension Proofs {
       #expect(ended.output.contains("stateDir"))
     }
 
-    // MARK: - A snapshot of yesterday
+    // MARK: - What is old
 
-    private func snapshot(_ verb: String, _ server: ConsulServer, _ path: String) async throws {
-      try await ChildProcess.run([
-        try await ConsulBinary.path(), "snapshot", verb, "-http-addr=\(server.address)", path,
-      ])
-      try await server.ready()
+    /// Refusals that no commit protects: what the definition did not allow a moment ago, it does now.
+    @Test func aCopyOfAnOldDefinition() async throws {
+      let server = try await Self.server.value
+      var network = try TestNetwork()
+      let wanted = try IPAddress(parsing: "10.1.0.77")
+      network.definition.exclusions = [AddressRange(first: wanted, last: wanted)].compactMap { $0 }
+      let folder = try TemporaryFolder()
+      try await Process(server.address, network, stateDirectory: folder.path).add("c0")
+      let deadline = Surroundings.system.deadline(inMilliseconds: 30_000)
+      let store = try Process(server.address, network).store
+      let entry = try await store.storedDefinition(deadline: deadline)
+      guard case .definition(var definition)? = entry.value else {
+        throw TestSupportError("no definition")
+      }
+      definition.exclusions = []
+      let outcome = await store.commit(
+        [.put(.definition, .definition(definition), expected: entry.revision)], cursors: [:],
+        deadline: deadline)
+      guard case .committed = outcome else { throw TestSupportError("\(outcome)") }
+      let next = try Process(server.address, network, stateDirectory: folder.path)
+      let acquired = try await next.allocator.acquire(
+        AcquireRequest(attachment: next.key("c1"), requested: [wanted]), deadline: deadline)
+      #expect(acquired.attachment.holdings.map(\.address) == [wanted])
     }
 
-    enum Since: String, CaseIterable, Sendable {
-      case nothing, othersWrote
-    }
-
-    /// The node has seen more than the store now holds: what it calls free may be in use.
-    @Test(arguments: Since.allCases)
-    func aRestoredSnapshot(_ since: Since) async throws {
-      let server = try await ConsulServer.start()
+    /// A chunk that was damaged when the node saw it, and is mended.
+    @Test func aCopyOfADamagedChunk() async throws {
+      let server = try await Self.server.value
       let network = try TestNetwork()
       let folder = try TemporaryFolder()
-      func process(_ node: String = "n0") throws -> Process {
-        try Process(
-          server.address, network, node: node,
-          stateDirectory: node == "n0" ? folder.path : nil)
+      let wanted = try IPAddress(parsing: "10.1.0.77")
+      let deadline = Surroundings.system.deadline(inMilliseconds: 30_000)
+      func add() async throws -> Acquired {
+        let process = try Process(server.address, network, stateDirectory: folder.path)
+        return try await process.allocator.acquire(
+          AcquireRequest(attachment: process.key("c1"), requested: [wanted]), deadline: deadline)
       }
-      try await process().add("old")
-      try await snapshot("save", server, folder.path + "/snapshot")
-      for index in 0..<10 { try await process().add("lost\(index)") }
-      try await snapshot("restore", server, folder.path + "/snapshot")
-      if since == .othersWrote {
-        // A node that saw nothing cannot know; it makes the store's numbers grow again.
-        for index in 0..<3 { try await process("n1").add("new\(index)") }
-      }
-      let error = await (try process()).failureOfAdd("next")
-      guard case .storeWentBack? = error else {
-        Issue.record("\(String(describing: error))")
-        return
-      }
-      #expect(error?.description.contains("older state") == true)
-      // Every later process of the node refuses too.
-      let again = await (try process()).failureOfAdd("next")
-      guard case .storeWentBack? = again else {
-        Issue.record("\(String(describing: again))")
-        return
-      }
-      #expect(try await process().delete("old") != nil)
-      for index in 0..<10 { try await process().delete("lost\(index)") }
-      let left = try await network.attachments(on: server)
-      #expect(left.count == (since == .othersWrote ? 3 : 0))
+      let other = try Process(server.address, network, node: "n1")
+      try await other.add("c0")
+      let pools = "/v1/kv/\(network.prefix)/net/pools/"
+      let keys = try server.request("GET", pools + "?keys").body.split(separator: "\"")
+      let chunk = try #require(keys.first { $0.contains("/pools/") })
+      #expect(try server.request("PUT", "/v1/kv/\(chunk)", body: "garbage").status == 200)
+      await #expect(throws: AllocationError.self) { try await add() }
+      let report = try await Repairer(
+        of: other.store, networkName: "net", surroundings: .system
+      ).repair(deadline: deadline)
+      #expect(report.left == [])
+      #expect(try await add().attachment.holdings.map(\.address) == [wanted])
       try await network.expectSound(on: server)
     }
 
-    @Test(.enabled(if: PluginCall.isAvailable))
-    func thePluginNamesTheRemedy() async throws {
-      let server = try await ConsulServer.start()
-      let network = try TestNetwork()
+    // MARK: - Turns
+
+    /// The process that has the turn is stopped: the others wait as long as they may and no longer, however
+    /// often they come.
+    @Test func aHolderThatIsStopped() async throws {
       let folder = try TemporaryFolder()
-      let call = PluginCall(
-        network: network, port: server.port, stateDirectory: folder.path + "/state")
-      _ = try await call.run("ADD", "old")
-      try await snapshot("save", server, folder.path + "/snapshot")
-      _ = try await call.run("ADD", "lost")
-      try await snapshot("restore", server, folder.path + "/snapshot")
-      let refused = try await call.run("ADD", "next")
-      #expect(refused.exitStatus == 1, "\(refused)")
-      #expect(refused.output.filter { !$0.isWhitespace }.contains("\"code\":11"), "\(refused)")
-      #expect(refused.output.contains("ipamctl check net"), "\(refused)")
-      #expect(refused.output.contains("--repair"), "\(refused)")
-      for container in ["old", "lost", "next"] {
-        let deleted = try await call.run("DEL", container)
-        #expect(deleted.exitStatus == 0, "\(deleted)")
+      let path = folder.path + "/state"
+      try NodeFile.makeFolder(path)
+      let holder = try #require(NodeFile.openLock(path + "/lock"))
+      #expect(NodeFile.tryLock(holder))
+      let state = NodeState(folder: path, bootID: "boot", surroundings: .system)
+      let longest = Surroundings.system.deadline(inMilliseconds: 30_000)
+      for _ in 0..<300 {
+        await state.beginTurn(deadline: Surroundings.system.deadline(inMilliseconds: 200)) {}
+        state.endTurn()
       }
-      #expect(try await network.attachments(on: server).isEmpty)
-      try await network.expectSound(on: server)
+      #expect(Surroundings.system.remaining(until: longest) > 0)
+      NodeFile.closeLock(holder)
+      try await eventually("the turn that is free again") {
+        await state.beginTurn(deadline: Surroundings.system.deadline(inMilliseconds: 200)) {}
+        defer { state.endTurn() }
+        guard let other = NodeFile.openLock(path + "/lock") else { return false }
+        defer { NodeFile.closeLock(other) }
+        return !NodeFile.tryLock(other)
+      }
     }
   }
 }
