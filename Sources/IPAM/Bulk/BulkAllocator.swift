@@ -65,11 +65,12 @@ public struct BulkAllocator: Sendable {
     var held = try await records(of: job, deadline: deadline)
     var loop = BulkLoop(allocator: self, set: set, deadline: deadline)
     var units = 0
-    let (_, layout) = try await loop.ground()
+    var layout = try await loop.ground().1
     for record in held { units += layout.units(in: record) }
     while units < count {
       let token = Self.token(job, held.count)
       let record = try await loop.commit(count - units, token: token)
+      layout = try await loop.ground().1
       units += layout.units(in: record)
       held.append(record)
     }

@@ -84,10 +84,11 @@ struct BulkLoop {
   mutating func commit(
     _ wanted: Int, token: UInt64
   ) async throws(AllocationError) -> [OffsetRange] {
-    let (definition, layout) = try await ground()
     var races = 0
     view.beginRound()
     while true {
+      // Another definition may rule since a commit was lost.
+      let (definition, layout) = try await ground()
       var draft = BulkDraft(
         definition: definition, layout: layout, node: allocator.node,
         operationLimit: allocator.store.traits.operationLimit, token: token,
@@ -127,14 +128,21 @@ struct BulkLoop {
         return record.ranges
       case .conflict(let indices):
         for index in indices { view.forget(commit.operations[index].key) }
-        if let taken = try await self.record(commit.token) { return taken }
-        _ = try await reread()
+        do throws(AllocationError) {
+          if let taken = try await self.record(commit.token) { return taken }
+          try await reread()
+        } catch {
+          throw doubts == 0 ? error : .outcomeUnknown(unknown(error.description))
+        }
         if doubts == 0 || isPast(commit, indices) { return nil }
         // The record came and went: only a chunk that moves keeps late copies out.
         try await fence(commit)
         return nil
       case .tooLarge, .unavailable:
         if doubts == 0 { return nil }
+        guard allocator.surroundings.remaining(until: deadline) > 0 else {
+          throw .outcomeUnknown(unknown("the store turned a copy away"))
+        }
       case .refused(let error):
         if doubts == 0 { throw .store(error) }
         throw .outcomeUnknown(unknown(error.description))

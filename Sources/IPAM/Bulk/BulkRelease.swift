@@ -147,7 +147,12 @@ extension BulkAllocator {
   private func judge(
     _ commit: Commit, _ deadline: Deadline
   ) async throws(AllocationError) -> Ending {
-    let now = try await read(Set(commit.operations.map(\.key)), .consistent, deadline)
+    let now: Seen
+    do {
+      now = try await read(Set(commit.operations.map(\.key)), .consistent, deadline)
+    } catch {
+      throw .outcomeUnknown(unknown(error.description))
+    }
     var isCertain = false
     for case .put(let key, .chunk(let written), _) in commit.operations {
       guard let chunk = now[key]?.chunk else { continue }
