@@ -67,6 +67,14 @@ struct Draft {
     return keys.contains(key)
   }
 
+  /// Whether an operation on the key is drafted for a wish before the one at hand.
+  func touchedBefore(_ key: StoreKey) -> Bool {
+    guard touches(key), case .chunk(let chunk) = key, !keys.contains(key),
+      let first = replacedChunks.first(where: { $0.key == chunk })
+    else { return touches(key) }
+    return first.chunk != nil
+  }
+
   /// Makes a chunk part of the commit.
   mutating func put(_ chunk: Chunk, at key: ChunkKey, seen revision: Revision) {
     replacedChunks.append((key, chunks.updateValue(chunk, forKey: key)))

@@ -12,6 +12,16 @@ enum Look {
   case chunk(Chunk)
 }
 
+/// Which of a chunk's ordinals to take.
+enum Choice {
+  /// The lowest that is free.
+  case lowest
+  /// The next that is free.
+  case next
+  /// The one that has cooled longest.
+  case cooling
+}
+
 /// What came of trying one chunk.
 enum Taken {
   case bit(Int)
@@ -36,12 +46,12 @@ extension Planner {
     }
   }
 
-  /// Takes a free ordinal of the usable bits, next-fit or the lowest.
+  /// Takes an ordinal of the usable bits.
   ///
   /// An address that turned out to be leased under a clear bit gets its bit in the same commit,
   /// conditional on that lease, and the search goes on.
   func take(
-    from chunk: inout Chunk, _ key: ChunkKey, _ usable: [ClosedRange<Int>], _ isSequential: Bool,
+    _ choice: Choice, from chunk: inout Chunk, _ key: ChunkKey, _ usable: [ClosedRange<Int>],
     _ definition: NetworkDefinition, _ touched: inout [ChunkKey], _ draft: inout Draft
   ) -> Taken {
     let now = configuration.surroundings.now()
@@ -49,9 +59,11 @@ extension Planner {
     while true {
       let before = chunk
       let found =
-        isSequential
-        ? takeLowest(of: &chunk, usable, now: now, cooldown: cooldown)
-        : chunk.acquire(in: usable, now: now, cooldown: cooldown)
+        switch choice {
+        case .lowest: takeLowest(of: &chunk, usable, now: now, cooldown: cooldown)
+        case .next: chunk.acquire(in: usable, now: now, cooldown: cooldown)
+        case .cooling: chunk.borrowOldest(in: usable)
+        }
       guard let bit = found else { return .nothing }
       let address = key.pool.address(of: key.pool.ordinal(of: key.node, bit: bit))
       guard strays.contains(address) else {
@@ -116,7 +128,7 @@ extension Planner {
       put(chunk, key, &touched, &draft)
       return .taken(pool, place.ordinal)
     }
-    if isInWork(.chunk(key), draft) { return .verdict(.deferred) }
+    if isInOthersWork(.chunk(key), draft) { return .verdict(.deferred) }
     guard view.isConfirmed(.chunk(key)), view.isConfirmed(lease) else {
       return .verdict(.needs([.chunk(key), lease], .consistent))
     }

@@ -44,6 +44,11 @@ extension Planner {
     draft.touches(key) || isBusy(key)
   }
 
+  /// The same, apart from what only the wish at hand has drafted: it would wait for itself.
+  func isInOthersWork(_ key: StoreKey, _ draft: Draft) -> Bool {
+    draft.touchedBefore(key) || isBusy(key)
+  }
+
   /// Whether a commit in flight writes the key; of leases that is not kept (``Commit/writtenKeys``).
   func isBusy(_ key: StoreKey) -> Bool {
     if busy.isEmpty { return false }

@@ -91,7 +91,7 @@ extension Planner {
     guard let place = draft.lastPlaces[hunt.set], wish.avoided.isEmpty, strays.isEmpty,
       var chunk = draft.chunk(place.key),
       case .bit(let bit) = take(
-        from: &chunk, place.key, place.usable, false, hunt.definition, &touched, &draft)
+        .next, from: &chunk, place.key, place.usable, hunt.definition, &touched, &draft)
     else { return nil }
     let pool = place.key.pool
     return .taken(pool, pool.ordinal(of: place.key.node, bit: bit))
@@ -111,7 +111,9 @@ extension Planner {
       case .read(let node):
         switch look(at: ChunkKey(pool: pool, node: node), hunt.definition, draft) {
         case .unknown: return .verdict(.needs(path(from: node, in: pool), .cached))
-        case .damaged: search.reject(node, nil)
+        case .damaged(let text):
+          sightings.damaged[ChunkKey(pool: pool, node: node)] = text
+          search.reject(node, nil)
         case .chunk(let chunk): search.supply(node, chunk)
         }
       case .candidate(let node):
@@ -133,7 +135,8 @@ extension Planner {
         case .chunk(var chunk):
           let usable = piece.space.usableBits(in: node)
           switch take(
-            from: &chunk, key, usable, piece.isSequential, hunt.definition, &touched, &draft)
+            piece.isSequential ? .lowest : .next, from: &chunk, key, usable, hunt.definition,
+            &touched, &draft)
           {
           case .bit(let bit):
             apply(search.marks, in: pool, wish, &touched, &draft)
@@ -161,12 +164,11 @@ extension Planner {
           sightings.coolsUntil = min(sightings.coolsUntil ?? .max, until ?? .max)
           return nil
         }
-        guard let bit = chunk.borrowOldest(in: usable) else {
-          search.reject(node, chunk)
-          continue
+        switch take(.cooling, from: &chunk, key, usable, hunt.definition, &touched, &draft) {
+        case .bit(let bit): return .taken(pool, pool.ordinal(of: node, bit: bit))
+        case .needs(let keys): return .verdict(.needs(keys, .consistent))
+        case .nothing: search.reject(node, chunk)
         }
-        put(chunk, key, &touched, &draft)
-        return .taken(pool, pool.ordinal(of: node, bit: bit))
       case .exhausted(let nodes):
         sightings.proof.formUnion(nodes.map { .chunk(ChunkKey(pool: pool, node: $0)) })
         return nil
@@ -294,7 +296,7 @@ extension Planner {
       keys.formUnion(
         space.proofNodes.map { .chunk(ChunkKey(pool: space.geometry, node: $0)) })
     }
-    if keys.contains(where: { isInWork($0, draft) }) { return .deferred }
+    if keys.contains(where: { isInOthersWork($0, draft) }) { return .deferred }
     if traits.keepsDefinition { keys.insert(.definition) }
     guard view.isSnapshot(of: keys) else { return .needs(keys, .snapshot) }
     let isProved = hunt.layout.pools.allSatisfy { space in

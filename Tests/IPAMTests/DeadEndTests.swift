@@ -1,0 +1,85 @@
+import AddressSpace
+import BitmapAllocator
+import TestSupport
+import Testing
+
+@testable import IPAM
+@testable import IPAMTesting
+
+// Searches that find nothing: the caller is told why at once, and does not wait for what cannot come.
+
+@Suite struct DeadEndTests {
+  /// Sets that share a chunk: what the wish itself has drafted there is nothing to wait for.
+  private func setsOfOneChunk() throws -> PlannerDesk {
+    let sets = try RangeSet.sets([
+      [SubnetRange.Text(subnet: "10.1.0.0/24", rangeStart: "10.1.0.10", rangeEnd: "10.1.0.50")],
+      [SubnetRange.Text(subnet: "10.1.0.0/24", rangeStart: "10.1.0.60", rangeEnd: "10.1.0.61")],
+    ])
+    return PlannerDesk(NetworkDefinition(name: "net", rangeSets: sets))
+  }
+
+  @Test func theSecondSetOfAChunkIsExhausted() throws {
+    var desk = try setsOfOneChunk()
+    for index in 0..<2 { desk.acquire("c\(index)") }
+    try desk.settle()
+    let third = desk.acquire("c2")
+    try desk.settle(within: 1_000)
+    guard case .failure(.exhausted(let proof))? = desk.answers[third] else {
+      Issue.record("\(String(describing: desk.answers[third]))")
+      return
+    }
+    #expect(proof.set == 1)
+  }
+
+  @Test func whatIsAskedForOfTheSecondSetIsTaken() throws {
+    var desk = try setsOfOneChunk()
+    let requested = [try IPAddress(parsing: "10.1.0.60")]
+    let tickets = ["a", "b"].map {
+      desk.call(.acquire(AcquireRequest(attachment: PlannerDesk.key($0), requested: requested)))
+    }
+    try desk.settle(within: 1_000)
+    #expect(try desk.addresses(tickets[0])?.last == requested[0])
+    guard case .failure(.requestedTaken(1, _, _, let holder))? = desk.answers[tickets[1]] else {
+      Issue.record("\(String(describing: desk.answers[tickets[1]]))")
+      return
+    }
+    #expect(holder == PlannerDesk.key("a"))
+  }
+
+  /// A node of the tree that cannot be read hides all chunks below it.
+  @Test func aDamagedTreeNodeIsSaidToBeOne() throws {
+    var desk = try PlannerDesk("10.1.0.0/22", chunkBits: 6)
+    let first = desk.acquire("first")
+    try desk.settle()
+    guard case .acquired(let acquired)? = try desk.answers[first]?.get() else { return }
+    let pool = acquired.attachment.holdings[0].pool
+    desk.store.overwrite(
+      .chunk(ChunkKey(pool: pool, node: pool.root)), .damaged("the checksum differs"))
+    // The home chunk has 64 at most.
+    let tickets = (0..<64).map { desk.acquire("c\($0)") }
+    try desk.settle(within: 1_000)
+    guard case .failure(.damaged(let text))? = tickets.last.flatMap({ desk.answers[$0] }) else {
+      Issue.record("\(String(describing: tickets.last.flatMap { desk.answers[$0] }))")
+      return
+    }
+    #expect(text.contains("the checksum differs"))
+  }
+
+  /// A cooling address that is leased all the same is stepped over when it is its turn to be borrowed.
+  @Test func aLeasedAddressIsNotBorrowed() throws {
+    let sets = try RangeSet.sets([[SubnetRange.Text(subnet: "10.1.0.0/29")]])
+    let cooldown = NetworkDefinition.Cooldown(seconds: 3_600)
+    var desk = PlannerDesk(NetworkDefinition(name: "net", rangeSets: sets, cooldown: cooldown))
+    let tickets = (0..<5).map { desk.acquire("c\($0)") }
+    try desk.settle()
+    let held = try tickets[0..<2].map { try #require(try desk.addresses($0)?.first) }
+    let lease = StoreKey.lease(held[0])
+    let value = desk.store.entries[lease]?.value
+    for index in 0..<2 { desk.release("c\(index)") }
+    try desk.settle()
+    desk.store.overwrite(lease, value)
+    let last = desk.acquire("d")
+    try desk.settle(within: 1_000)
+    #expect(try desk.addresses(last) == [held[1]])
+  }
+}
