@@ -21,7 +21,12 @@ public actor NetworkAllocator {
   private var isRunning = false
   /// Ends early when somebody comes or goes.
   private var pause: Task<Void, Never>?
-  private var flights = 0
+  /// By when the commits in flight end.
+  private var flights: [Deadline] = []
+  /// By when the loop goes on by itself; the distant past while it does not wait.
+  private var awaited = Deadline(nanoseconds: 0)
+  /// Rings when somebody is late before that.
+  private var alarm: (moment: Deadline, task: Task<Void, Never>)?
   /// The loop, while it waits for a commit to end.
   private var landing: CheckedContinuation<Void, Never>?
   private var settling: [CheckedContinuation<Void, Never>] = []
@@ -135,6 +140,7 @@ public actor NetworkAllocator {
       await withCheckedContinuation { continuation in
         callers[ticket] = continuation
         planner.enqueue(wish)
+        setAlarm(deadline)
         pause?.cancel()
         if planner.mayOverlap { wakeUp() }
         if !isRunning {
@@ -151,24 +157,31 @@ public actor NetworkAllocator {
   /// The caller went away: what its wish gets is released as soon as it is there.
   private func abandon(_ ticket: UInt64) {
     guard let caller = callers.removeValue(forKey: ticket) else { return }
-    planner.withdraw(ticket)
+    let isSent = planner.withdraw(ticket)
     pause?.cancel()
-    caller.resume(
-      returning: .failure(.deadlineExceeded("the operation was cancelled")))
+    let error: AllocationError =
+      isSent
+      ? .outcomeUnknown(
+        "the operation was cancelled after its commit was sent; what that acquires is released again"
+      )
+      : .deadlineExceeded("the operation was cancelled")
+    caller.resume(returning: .failure(error))
   }
 
   private func run() async {
     while planner.hasWork {
-      let deadline = planner.deadline ?? Deadline(nanoseconds: .max)
+      let deadline = planner.firstDeadline ?? surroundings.deadline(inMilliseconds: 1_000)
+      watch(until: deadline)
       do throws(AllocationError) {
         try await store.withTurn(deadline: deadline) { () async throws(AllocationError) in
           await self.runTurn()
         }
       } catch {
-        planner.failAll(error)
+        planner.turnFailed(error)
         deliver()
       }
     }
+    unwatch()
     isRunning = false
     for waiting in settling { waiting.resume() }
     settling = []
@@ -176,17 +189,20 @@ public actor NetworkAllocator {
 
   private func runTurn() async {
     while true {
+      unwatch()
       planner.traits = store.traits
       let step = planner.next()
       deliver()
-      let deadline = planner.deadline ?? surroundings.deadline(inMilliseconds: 1_000)
+      let deadline = planner.deadline(of: step) ?? surroundings.deadline(inMilliseconds: 1_000)
       switch step {
       case .idle:
-        guard flights > 0 else { return }
+        guard let first = flights.min() else { return }
+        watch(until: first)
         await withCheckedContinuation { landing = $0 }
         await letCallersIn()
       case .wait(let nanoseconds): await sleep(nanoseconds)
       case .read(let keys, let consistency):
+        watch(until: deadline)
         do {
           let answer = try await store.read(keys, consistency: consistency, deadline: deadline)
           planner.learn(answer, consistency: consistency)
@@ -194,7 +210,7 @@ public actor NetworkAllocator {
           planner.readFailed(error)
         }
       case .commit(let commit):
-        flights += 1
+        flights.append(deadline)
         Task(executorPreference: executor) { await self.perform(commit, deadline) }
       }
       deliver()
@@ -206,7 +222,7 @@ public actor NetworkAllocator {
       commit.operations, cursors: commit.cursors, deadline: deadline)
     planner.ended(commit, outcome)
     deliver()
-    flights -= 1
+    if let index = flights.firstIndex(of: deadline) { flights.remove(at: index) }
     pause?.cancel()
     wakeUp()
   }
@@ -214,6 +230,35 @@ public actor NetworkAllocator {
   private func wakeUp() {
     landing?.resume()
     landing = nil
+  }
+
+  /// The loop waits until a deadline; whoever is late before is told so meanwhile.
+  private func watch(until deadline: Deadline) {
+    awaited = deadline
+    planner.firstDeadline.map(setAlarm)
+  }
+
+  private func unwatch() {
+    awaited = Deadline(nanoseconds: 0)
+    alarm?.task.cancel()
+    alarm = nil
+  }
+
+  private func setAlarm(_ moment: Deadline) {
+    guard moment < awaited, alarm.map({ moment < $0.moment }) ?? true else { return }
+    alarm?.task.cancel()
+    let task = Task(executorPreference: executor) { [surroundings] in
+      await surroundings.sleep(surroundings.remaining(until: moment))
+      if !Task.isCancelled { await self.ring() }
+    }
+    alarm = (moment, task)
+  }
+
+  private func ring() {
+    alarm = nil
+    planner.expire()
+    deliver()
+    planner.firstDeadline.map(setAlarm)
   }
 
   /// Commits in flight at once, where the store is shared: more use the time and the processors that

@@ -17,6 +17,8 @@ extension Planner {
       return .resolved(.failure(.storeWentBack(network: configuration.networkName)))
     }
     let own = StoreKey.attachment(request.attachment)
+    // What is being released is not to be promised to anybody.
+    if unwanted.contains(request.attachment) || isInWork(own, draft) { return .deferred }
     let mustKnow = traits.isLocal || wish.needsAttachments
     let mustAsk = traits.keepsDefinition && view[.definition] == nil
     if mustAsk && !wish.hasTriedCopies {
@@ -38,7 +40,6 @@ extension Planner {
     {
       return verdict
     }
-    if isInWork(own, draft) { return .deferred }
     let unconfirmed = unconfirmed(own)
     guard definition.kind == .leased else {
       guard unconfirmed.isEmpty else { return .needs(unconfirmed, .consistent) }

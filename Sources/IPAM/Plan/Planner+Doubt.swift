@@ -30,22 +30,14 @@ struct Doubt: Sendable {
   var fence: Commit?
   /// The operations that a conflict named, when it did not prove enough.
   var conflicting: [Int] = []
-  /// Attachments that nobody waits for any more; released if it turns out that they exist.
-  var unclaimed: [AttachmentKey] = []
+  /// What nobody waits for any more; released if it turns out that it exists.
+  var unclaimed: [Draft.Grant] = []
 }
 
 extension Planner {
   mutating func nextInDoubt(_ time: UInt64) -> Step {
-    guard var doubt else { return next() }
+    guard let doubt else { return next() }
     if doubt.isSent { return .idle }
-    giveUpOnTheLate(&doubt, time)
-    self.doubt = doubt
-    if doubt.flight.commit.token == 0 {
-      // The creation of a definition: whichever copy or rival made it, it rules.
-      self.doubt = nil
-      view.forget(.definition)
-      return next()
-    }
     switch doubt.phase {
     case .resolve(let indices):
       let keys = keysThatTell(doubt.flight)
@@ -57,21 +49,33 @@ extension Planner {
       guard !doubt.flight.grants.isEmpty || doubt.attempts < Self.fenceAttempts else {
         return giveUp(doubt)
       }
-      if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
+      if doubt.notBefore > time { return wait(until: doubt.notBefore, from: time) }
       return .read(keys, .consistent)
     case .resend:
       if doubt.flight.grants.isEmpty {
         self.doubt?.phase = .fence
         return nextInDoubt(time)
       }
-      if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
+      if doubt.notBefore > time { return wait(until: doubt.notBefore, from: time) }
       self.doubt?.isSent = true
       return .commit(doubt.flight.commit)
     case .fence:
-      guard !doubt.flight.grants.isEmpty || doubt.attempts < Self.fenceAttempts,
-        let fence = fence(doubt.flight)
-      else { return giveUp(doubt) }
-      if doubt.notBefore > time { return .wait(doubt.notBefore - time) }
+      guard !doubt.flight.grants.isEmpty || doubt.attempts < Self.fenceAttempts else {
+        return giveUp(doubt)
+      }
+      guard let fence = fence(doubt.flight) else {
+        // Its chunks are not seen any more as they were: what is there now tells as much.
+        let writesChunks = doubt.flight.commit.operations.contains {
+          if case .put(.chunk, _, _) = $0 { true } else { false }
+        }
+        if !writesChunks || keysThatTell(doubt.flight).allSatisfy(view.isConfirmed) {
+          return giveUp(doubt)
+        }
+        view.forgetConfirmations()
+        self.doubt?.phase = .resolve(doubt.conflicting)
+        return nextInDoubt(time)
+      }
+      if doubt.notBefore > time { return wait(until: doubt.notBefore, from: time) }
       self.doubt?.fence = fence
       self.doubt?.isSent = true
       return .commit(fence)
@@ -98,7 +102,7 @@ extension Planner {
       self.doubt = nil
       finishGathering()
       succeeded(doubt.flight, revision)
-      releaseUnclaimed(doubt.unclaimed)
+      doubt.unclaimed.forEach { releaseUnclaimed($0) }
       return
     case (.committed(let revision), true):
       // No copy can succeed any more, and none had: the key had its old revision until now.
@@ -134,24 +138,38 @@ extension Planner {
     let wait = backoff.wait(
       conflicts: doubt.attempts + 1, age: 0, lifetime: .max,
       random: configuration.surroundings.random())
-    doubt.notBefore = configuration.surroundings.monotonic() &+ max(Backoff.floor, wait)
+    doubt.notBefore =
+      configuration.surroundings.monotonic() &+ min(max(Backoff.floor, wait), Self.longestPause)
   }
 
-  private mutating func giveUpOnTheLate(_ doubt: inout Doubt, _ time: UInt64) {
+  /// The longest wait between two copies, in nanoseconds: everybody else waits meanwhile.
+  static let longestPause: UInt64 = 500_000_000
+
+  /// Tells those whose deadline has passed that nobody knows.
+  mutating func giveUpOnTheLate(_ time: UInt64) {
+    if let current = doubt { doubt = withoutTheLate(current, time) }
+    for index in laterDoubts.indices {
+      laterDoubts[index] = withoutTheLate(laterDoubts[index], time)
+    }
+  }
+
+  private mutating func withoutTheLate(_ doubt: Doubt, _ time: UInt64) -> Doubt {
     let late = doubt.flight.grants.filter { $0.wish.deadline.nanoseconds <= time }
-    guard !late.isEmpty else { return }
+    guard !late.isEmpty else { return doubt }
     for grant in late { resolveAsUnknown(grant, doubt.reason) }
-    doubt.unclaimed += late.compactMap(\.wish.acquires)
+    var doubt = doubt
+    doubt.unclaimed += late
     doubt.flight.grants.removeAll { $0.wish.deadline.nanoseconds <= time }
     if doubt.flight.grants.isEmpty, case .resend = doubt.phase {
       doubt.phase = .fence
       doubt.attempts = 0
     }
+    return doubt
   }
 
   private mutating func abandon(_ doubt: inout Doubt) {
     for grant in doubt.flight.grants { resolveAsUnknown(grant, doubt.reason) }
-    doubt.unclaimed += doubt.flight.grants.compactMap(\.wish.acquires)
+    doubt.unclaimed += doubt.flight.grants
     doubt.flight.grants = []
     // A fence may be refused as well, so these attempts count, and wait.
     if doubt.fence == nil { doubt.attempts = 0 }
@@ -200,7 +218,7 @@ extension Planner {
       // What was read just now is newer than what was written then.
       grant(flight)
       view.apply(cursors: flight.commit.cursors)
-      releaseUnclaimed(doubt.unclaimed)
+      doubt.unclaimed.forEach { releaseUnclaimed($0) }
     } else if isPast(flight, indices) {
       lost(flight, indices)
     } else {

@@ -10,6 +10,9 @@ struct Flight: Sendable {
   let sentAt: UInt64
   /// Another one was in flight when it was sent.
   let overlaps: Bool
+
+  /// The first deadline of those who wait for it.
+  var firstDeadline: Deadline? { grants.lazy.map(\.wish.deadline).min() }
 }
 
 extension Planner {
@@ -83,6 +86,10 @@ extension Planner {
         resolved.append((grant.wish.ticket, .failure(.store(error))))
       }
       if flight.grants.isEmpty { readFailed(error) }
+    case .unknown(let text) where flight.grants.isEmpty:
+      // The creation of a definition: whichever copy or rival made it, it rules.
+      view.forget(.definition)
+      postpone(flight, text)
     case .unknown(let text): laterDoubts.append(Doubt(flight: flight, reason: text))
     }
   }
@@ -98,8 +105,8 @@ extension Planner {
     for grant in flight.grants {
       if abandoned.remove(grant.wish.ticket) == nil {
         resolved.append((grant.wish.ticket, .success(grant.fulfilment)))
-      } else if let key = grant.wish.acquires {
-        releaseUnclaimed([key])
+      } else {
+        releaseUnclaimed(grant)
       }
     }
   }
@@ -107,14 +114,17 @@ extension Planner {
   /// How long a release that nobody waits for may take.
   static let unclaimedLifetime: UInt64 = 30_000
 
-  mutating func releaseUnclaimed(_ keys: [AttachmentKey]) {
-    for key in keys {
-      queue.append(
-        Wish(
-          ticket: 0, body: .release([key]),
-          deadline: configuration.surroundings.deadline(inMilliseconds: Self.unclaimedLifetime),
-          enqueuedAt: configuration.surroundings.monotonic()))
+  /// Releases what a grant made: that one, and none that somebody makes under its name meanwhile.
+  mutating func releaseUnclaimed(_ grant: Draft.Grant) {
+    guard let key = grant.wish.acquires, case .acquired(let acquired) = grant.fulfilment else {
+      return
     }
+    let stamp = AttachmentStamp(acquired.attachment)
+    queue.append(
+      Wish(
+        ticket: 0, body: traits.keepsOnlyLeases ? .release([key]) : .releaseOnly(key, stamp),
+        deadline: configuration.surroundings.deadline(inMilliseconds: Self.unclaimedLifetime),
+        enqueuedAt: configuration.surroundings.monotonic()))
   }
 
   /// Every reported operation maps to a wish or to a chunk: wishes whose own keys moved are looked at
@@ -175,7 +185,10 @@ extension Planner {
       batch.append(wish)
     }
     if flight.grants.isEmpty {
-      for index in batch.indices { batch[index].notBefore = time &+ Backoff.floor * 8 }
+      for index in batch.indices {
+        batch[index].notBefore = time &+ Backoff.floor * 8
+        batch[index].lastTrouble = text
+      }
     }
   }
 }

@@ -58,6 +58,12 @@ extension Planner {
 
   /// Flights whose outcome is not known.
   var unanswered: [Flight] { (doubt.map { [$0] } ?? []).map(\.flight) + laterDoubts.map(\.flight) }
+
+  /// Whether it is the commit in doubt, once more, or its fence.
+  func isInDoubt(_ commit: Commit) -> Bool {
+    guard let doubt else { return false }
+    return commit.token == doubt.flight.commit.token || commit.token == doubt.fence?.token
+  }
 }
 
 extension Commit {

@@ -67,6 +67,8 @@ package struct Planner: Sendable {
   /// Wishes in flight whose callers went away: what they get is released at once.
   var abandoned: Set<UInt64> = []
   var layoutCache: (definition: NetworkDefinition, layouts: [SetLayout])?
+  /// Attachments that were made for nobody and are to be released again.
+  var unwanted: Set<AttachmentKey> = []
   /// Nothing is admitted between a read and the commit that it was for.
   private var isGathering = false
 
@@ -80,29 +82,40 @@ package struct Planner: Sendable {
     !queue.isEmpty || !batch.isEmpty || !flights.isEmpty || doubt != nil || !laterDoubts.isEmpty
   }
 
-  /// The earliest deadline of what is being worked on.
-  package var deadline: Deadline? {
-    var earliest = batch.lazy.map(\.deadline).min()
-    for flight in flights + unanswered {
-      for grant in flight.grants {
-        earliest = min(earliest ?? grant.wish.deadline, grant.wish.deadline)
-      }
+  /// By when a step has to be done: the first deadline of those that it is for; nil if nobody waits
+  /// for it. Whoever else waits has no part in it.
+  package func deadline(of step: Step) -> Deadline? {
+    switch step {
+    case .read where doubt == nil: batch.lazy.map(\.deadline).min()
+    case .commit(let commit) where !isInDoubt(commit):
+      (flights.first { $0.commit.token == commit.token }?.firstDeadline)
+        ?? batch.lazy.map(\.deadline).min()
+    case .read, .commit: doubt?.flight.firstDeadline
+    case .wait, .idle: nil
     }
-    return earliest
+  }
+
+  /// The first deadline of those who wait and whose answer no commit in flight decides: at that moment
+  /// ``expire()`` has something to say to them, whatever else is under way.
+  package var firstDeadline: Deadline? {
+    let waiting = [queue.lazy.map(\.deadline).min(), batch.lazy.map(\.deadline).min()]
+    return (waiting + unanswered.map(\.firstDeadline)).compactMap { $0 }.min()
   }
 
   package mutating func enqueue(_ wish: Wish) {
     queue.append(wish)
   }
 
-  /// Takes back a wish whose caller went away.
-  mutating func withdraw(_ ticket: UInt64) {
+  /// Takes back a wish whose caller went away; whether a commit of it is under way, which may happen.
+  @discardableResult
+  mutating func withdraw(_ ticket: UInt64) -> Bool {
     let isSent = (flights + unanswered).contains { flight in
       flight.grants.contains { $0.wish.ticket == ticket }
     }
     if isSent { abandoned.insert(ticket) }
     queue.removeAll { $0.ticket == ticket }
     batch.removeAll { $0.ticket == ticket }
+    return isSent
   }
 
   package mutating func takeResolved()
@@ -117,23 +130,10 @@ package struct Planner: Sendable {
     return warnings
   }
 
-  /// Nothing can be done for anybody.
-  mutating func failAll(_ error: AllocationError) {
-    for wish in queue + batch { resolved.append((wish.ticket, .failure(error))) }
-    queue.removeAll()
-    batch.removeAll()
-    doubt = nil
-    laterDoubts.removeAll()
-    flights.removeAll()
-    busy.removeAll()
-    isGathering = false
-  }
-
   /// Says what to do next; idle also while commits are in flight and nothing can be done beside them.
   package mutating func next() -> Step {
     let time = configuration.surroundings.monotonic()
-    // Also while a commit is in doubt: it is sent again by the first deadline of all who wait.
-    expire(time)
+    expire()
     if doubt == nil, !laterDoubts.isEmpty { doubt = laterDoubts.removeFirst() }
     if doubt != nil { return nextInDoubt(time) }
     if !isGathering || batch.isEmpty {
@@ -141,6 +141,7 @@ package struct Planner: Sendable {
       admit()
     }
     guard !batch.isEmpty else { return .idle }
+    unwanted = Set(batch.lazy.filter(\.isCleanup).flatMap(\.releases))
     if let creation = creationOfDefinition() {
       return flights.isEmpty ? send(creation, grants: []) : .idle
     }
@@ -187,8 +188,8 @@ package struct Planner: Sendable {
     isGathering = false
     if !draft.isEmpty { return send(seal(draft), grants: draft.grants) }
     if let soonest {
-      let moment = min(soonest, batch.map(\.deadline.nanoseconds).min() ?? .max)
-      return .wait(moment > time ? moment - time : 0)
+      // Who came during a read may have something to send.
+      return queue.isEmpty ? wait(until: soonest, from: time) : next()
     }
     return !flights.isEmpty || batch.isEmpty && queue.isEmpty ? .idle : .wait(0)
   }
@@ -200,20 +201,38 @@ package struct Planner: Sendable {
     view.learn(answer, consistency: consistency)
   }
 
-  /// A read that ended this close to a wish's deadline ended because of it.
-  static let readSlack: UInt64 = 1_000_000_000
+  /// What ended this close to a wish's deadline ended because of it.
+  static let deadlineSlack: UInt64 = 1_000_000_000
 
   /// Takes in that a read failed: nobody can be served without it. Where it failed because the first
   /// deadline came, the others read again.
   package mutating func readFailed(_ error: StoreError) {
     if doubt != nil { return endedInDoubt(.unknown(error.description)) }
     isGathering = false
-    let limit = configuration.surroundings.monotonic() &+ Self.readSlack
-    let isLate = error.kind == .unavailable && batch.contains { $0.deadline.nanoseconds <= limit }
-    for wish in batch where !isLate || wish.deadline.nanoseconds <= limit {
-      resolved.append((wish.ticket, .failure(.store(error))))
+    let fails = failing(batch, .store(error))
+    batch.removeAll(where: fails)
+  }
+
+  /// Takes in that the store gave no turn, before anything was done in it: likewise.
+  mutating func turnFailed(_ error: AllocationError) {
+    isGathering = false
+    let fails = failing(batch + queue, error)
+    batch.removeAll(where: fails)
+    queue.removeAll(where: fails)
+  }
+
+  /// Tells those of the wishes that an error concerns; which ones.
+  private mutating func failing(
+    _ wishes: [Wish], _ error: AllocationError
+  ) -> (Wish) -> Bool {
+    let limit = configuration.surroundings.monotonic() &+ Self.deadlineSlack
+    var isForTheLate = false
+    if case .store(let cause) = error, cause.kind == .unavailable {
+      isForTheLate = wishes.contains { $0.deadline.nanoseconds <= limit }
     }
-    batch.removeAll { !isLate || $0.deadline.nanoseconds <= limit }
+    let fails = { (wish: Wish) in !isForTheLate || wish.deadline.nanoseconds <= limit }
+    for wish in wishes where fails(wish) { resolved.append((wish.ticket, .failure(error))) }
+    return fails
   }
 
   private mutating func admit() {
@@ -229,10 +248,21 @@ package struct Planner: Sendable {
     }
   }
 
-  private mutating func expire(_ time: UInt64) {
-    guard batch.contains(where: { $0.deadline.nanoseconds <= time }) else { return }
-    let late = batch.filter { $0.deadline.nanoseconds <= time }
-    batch.removeAll { $0.deadline.nanoseconds <= time }
+  /// A wait that ends when somebody is late.
+  func wait(until moment: UInt64, from time: UInt64) -> Step {
+    let end = min(moment, firstDeadline?.nanoseconds ?? .max)
+    return .wait(end > time ? end - time : 0)
+  }
+
+  /// Answers those whose deadline has passed, apart from commits in flight, which end by it.
+  package mutating func expire() {
+    let time = configuration.surroundings.monotonic()
+    giveUpOnTheLate(time)
+    func isLate(_ wish: Wish) -> Bool { wish.deadline.nanoseconds <= time }
+    guard batch.contains(where: isLate) || queue.contains(where: isLate) else { return }
+    let late = batch.filter(isLate) + queue.filter(isLate)
+    batch.removeAll(where: isLate)
+    queue.removeAll(where: isLate)
     for wish in late {
       if let trouble = wish.lastTrouble {
         resolved.append((wish.ticket, .failure(.store(StoreError(.unavailable, trouble)))))

@@ -38,12 +38,24 @@ package struct Wish: Sendable {
     if case .acquire(let request) = body { request.attachment } else { nil }
   }
 
+  /// The attachments one of which a release takes back.
+  var releases: [AttachmentKey] {
+    switch body {
+    case .release(let keys): keys
+    case .releaseOnly(let key, _): [key]
+    case .acquire, .probe: []
+    }
+  }
+
   var isRelease: Bool {
     switch body {
     case .release, .releaseOnly: true
     default: false
     }
   }
+
+  /// The planner's own: nobody waits for it.
+  var isCleanup: Bool { ticket == 0 }
 
   package init(ticket: UInt64, body: Body, deadline: Deadline, enqueuedAt: UInt64) {
     self.ticket = ticket

@@ -54,6 +54,7 @@ extension Simulation {
       Wish(
         ticket: lastNumber, body: body,
         deadline: Deadline(nanoseconds: now + scenario.patience), enqueuedAt: now))
+    expectTimeout(of: node, at: now + scenario.patience)
     if !processes[node].isReading, !processes[node].isTurnDue { turn(node) }
   }
 
@@ -108,7 +109,7 @@ extension Simulation {
       .turn(node: node, life: life, wake: processes[node].wake), at: clock.nanoseconds)
   }
 
-  /// No answer came in time to what a node has waited for, if it still does.
+  /// No answer came in time to what a node has waited for, if it still does, or to a caller.
   func timeOut(_ node: Int) {
     processes[node].timeout = .max
     let (now, life) = (clock.nanoseconds, processes[node].life)
@@ -119,7 +120,11 @@ extension Simulation {
           ? .readFailed(StoreError(.unavailable, silence)) : .commit(.unknown(silence)),
         to: late.number, of: node, life: life)
     }
-    if let next = processes[node].pending.map(\.until).min() { expectTimeout(of: node, at: next) }
+    processes[node].planner.expire()
+    deliver(node)
+    let callers = processes[node].planner.firstDeadline.map(\.nanoseconds)
+    let next = ([callers] + processes[node].pending.map(\.until)).compactMap { $0 }.min()
+    if let next { expectTimeout(of: node, at: max(next, now)) }
   }
 
   func expectTimeout(of node: Int, at moment: UInt64) {

@@ -15,7 +15,8 @@ extension Simulation {
     lastNumber += 1
     var request = Request(
       number: lastNumber, node: node, life: processes[node].life, body: body)
-    let deadline = processes[node].planner.deadline?.nanoseconds ?? now + scenario.patience
+    let planned = processes[node].planner.deadline(of: body.step)
+    let deadline = planned?.nanoseconds ?? now + 1_000_000_000
     processes[node].pending.append((request.number, max(deadline, now), body.commit))
     expectTimeout(of: node, at: max(deadline, now))
     let arrival = worked(on: body, node) + hop()
@@ -185,6 +186,13 @@ extension Simulation {
 }
 
 extension Simulation.Request.Body {
+  fileprivate var step: Step {
+    switch self {
+    case .read(let keys, let consistency): .read(keys, consistency)
+    case .commit(let commit): .commit(commit)
+    }
+  }
+
   fileprivate var commit: Commit? {
     if case .commit(let commit) = self { commit } else { nil }
   }
