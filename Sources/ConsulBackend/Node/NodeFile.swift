@@ -81,6 +81,10 @@ enum NodeFile {
     return false
   }
 
+  /// Gives a file another place; whether it was there.
+  @discardableResult
+  static func move(_ path: String, to place: String) -> Bool { rename(path, place) == 0 }
+
   static func remove(_ path: String) {
     unlink(path)
   }

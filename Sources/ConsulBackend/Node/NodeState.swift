@@ -7,7 +7,8 @@ import Synchronization
 //
 //   <stateDir>/<network>-<hash>/copy               recent entries and where the node went last
 //                               attachments/<name> what this node's attachments hold, for their DEL
-//                               pending/<name>     a commit was sent and its outcome is not known yet
+//                               releases/<name>    the same, while a commit removes it, until that is known
+//                               pending/<name>     a commit was sent that makes it, and nothing is known yet
 //                               journal/<node>     where the node's journal in Consul goes on, if it has one
 //                               lock               whose turn it is
 //                               next               who comes next
@@ -174,6 +175,21 @@ package final class NodeState: LocalState {
 
   package func clearAttachment(_ key: AttachmentKey) {
     NodeFile.remove(path("attachments", key))
+  }
+
+  package func beginRelease(_ key: AttachmentKey) {
+    if NodeFile.move(path("attachments", key), to: path("releases", key)) { return }
+    write("releases/" + Self.fileName(key), [], by: NodeFile.overwrite)
+    clearAttachment(key)
+  }
+
+  package func isReleasing(_ key: AttachmentKey) -> Bool {
+    NodeFile.exists(path("releases", key))
+  }
+
+  package func endRelease(_ key: AttachmentKey, isGone: Bool) {
+    let word = path("releases", key)
+    if isGone || !NodeFile.move(word, to: path("attachments", key)) { NodeFile.remove(word) }
   }
 
   private func path(_ kind: String, _ key: AttachmentKey) -> String {

@@ -59,7 +59,6 @@ extension ConsulStore {
       switch (operation, sent) {
       case (.put(.attachment(let key), _, _), .cas(_, let bytes, _)):
         local.setAttachment(key, bytes, revision: revision.number)
-      case (.delete(.attachment(let key), _), _): local.clearAttachment(key)
       case (.put(let key, _, _), .cas(let name, let bytes, _)) where key.isKeptByNodes:
         written.append((schema.relativeName(name), bytes, revision.number))
       default: continue
@@ -123,26 +122,32 @@ extension ConsulStore {
   /// Takes word back when no late copy can come: the commit happened, lost for good, or was turned
   /// away and had never been sent without an answer before.
   func settle(
-    _ made: [AttachmentKey], _ operations: [StoreOperation], _ outcome: TransactionOutcome
+    _ made: [AttachmentKey], _ removed: [AttachmentKey], _ operations: [StoreOperation],
+    _ outcome: TransactionOutcome
   ) {
-    guard !made.isEmpty else { return }
+    let keys = made + removed
+    guard !keys.isEmpty else { return }
     let isOpen = unanswered.withLock { unanswered in
       switch outcome {
       case .unknown:
-        unanswered.formUnion(made)
+        unanswered.formUnion(keys)
         return true
       case .conflict(let failed):
         // What must not exist and does may go again; all else has moved for good.
         let isPast = failed.contains { operations[$0.operation].movesForGood }
-        guard isPast || unanswered.isDisjoint(with: made) else { return true }
+        guard isPast || unanswered.isDisjoint(with: keys) else { return true }
       case .refused, .notApplied:
-        guard unanswered.isDisjoint(with: made) else { return true }
+        guard unanswered.isDisjoint(with: keys) else { return true }
       case .committed: break
       }
-      unanswered.subtract(made)
+      unanswered.subtract(keys)
       return false
     }
-    if !isOpen { for key in made { local.clearPending(key) } }
+    if isOpen { return }
+    for key in made { local.clearPending(key) }
+    var isGone = false
+    if case .committed = outcome { isGone = true }
+    for key in removed { local.endRelease(key, isGone: isGone) }
   }
 
   /// Makes every late copy of a pending commit fail; whether there was one.
@@ -166,18 +171,45 @@ extension ConsulStore {
       let entry = try await get(chunk, .consistent, deadline)
       if entry.revision.number != index { break }
       guard let fence = try await fence(chunk, entry, deadline) else { break }
-      let outcome = await commit([fence], cursors: [:], deadline: deadline)
-      switch outcome {
-      case .committed, .conflict: break
-      case .refused(let error): throw error
-      case .unavailable(let text), .unknown(let text):
-        if surroundings.remaining(until: deadline) == 0 { throw StoreError(.unavailable, text) }
-        await surroundings.sleep(5_000_000 + surroundings.random() % 20_000_000)
-        continue
-      case .tooLarge: throw StoreError(.refused, "a single operation is too large")
-      }
+      try await write(fence, deadline)
     }
     local.clearPending(key)
+    return true
+  }
+
+  /// Tries to write a fence, once; whoever calls looks whether the key has moved.
+  private func write(
+    _ fence: StoreOperation?, _ deadline: Deadline
+  ) async throws(StoreError) {
+    guard let fence else { return }
+    switch await commit([fence], cursors: [:], deadline: deadline) {
+    case .committed, .conflict: return
+    case .refused(let error): throw error
+    case .unavailable(let text), .unknown(let text):
+      if surroundings.remaining(until: deadline) == 0 { throw StoreError(.unavailable, text) }
+      await surroundings.sleep(5_000_000 + surroundings.random() % 20_000_000)
+    case .tooLarge: throw StoreError(.refused, "a single operation is too large")
+    }
+  }
+
+  /// Makes every late copy of a commit fail that would remove an attachment, which is there; whether there
+  /// was one. Who asks for it again would be told that it is held, just before it goes.
+  func fenceRelease(
+    _ key: AttachmentKey, _ entry: StoreEntry, _ deadline: Deadline
+  ) async throws(StoreError) -> Bool {
+    guard local.isReleasing(key) else { return false }
+    if case .attachment(let attachment) = entry.value, let holding = attachment.holdings.first {
+      let node = holding.pool.node(of: holding.ordinal).node
+      let chunk = StoreKey.chunk(ChunkKey(pool: holding.pool, node: node))
+      var seen = try await get(chunk, .consistent, deadline)
+      // Whoever writes it makes the copies fail.
+      let first = seen.revision
+      while seen.revision == first, case .chunk = seen.value {
+        try await write(try await fence(chunk, seen, deadline), deadline)
+        seen = try await get(chunk, .consistent, deadline)
+      }
+    }
+    local.endRelease(key, isGone: false)
     return true
   }
 

@@ -66,9 +66,7 @@ extension ConsulStore {
     guard let name = schema.name(key) else { return .absent }
     let seen = newestSeen(key)
     let level = consistency == .stale && takeMoved(key) ? .default : consistency
-    let entry = try await retrying(deadline) { () async throws(ConsulError) in
-      try await self.client.get(name, consistency: level, deadline: self.instant(deadline))
-    }
+    let entry = try await ask(name, level, deadline)
     if let entry {
       if entry.modifyIndex < seen {
         // A deposed leader may answer so for a moment; only a confirmed answer counts.
@@ -76,17 +74,40 @@ extension ConsulStore {
         noteOlderState(key, seenAt: seen)
       }
       keep(entry, for: key)
-      return decode(entry.value, Revision(entry.modifyIndex), for: key)
+      let stored = decode(entry.value, Revision(entry.modifyIndex), for: key)
+      guard case .attachment(let attachment) = key, consistency == .consistent,
+        try await fenceRelease(attachment, stored, deadline)
+      else { return stored }
+      return try await getFenced(key, name, deadline)
     }
     if key == .definition { try await refuseAncestorsData(deadline) }
     if case .chunk(let chunk) = key, seen > 0 {
       guard consistency == .consistent else { return try await get(key, .consistent, deadline) }
       if try await isLost(chunk, seenAt: seen, deadline) { noteOlderState(key, seenAt: seen) }
     }
-    if case .attachment(let attachment) = key, try await fencePending(attachment, deadline) {
-      return try await get(key, .consistent, deadline)
+    if case .attachment(let attachment) = key {
+      if consistency == .consistent { local.endRelease(attachment, isGone: true) }
+      if try await fencePending(attachment, deadline) {
+        return try await getFenced(key, name, deadline)
+      }
     }
     return .absent
+  }
+
+  private func ask(
+    _ name: String, _ consistency: ReadConsistency, _ deadline: Deadline
+  ) async throws(StoreError) -> KVEntry? {
+    try await retrying(deadline) { () async throws(ConsulError) in
+      try await self.client.get(name, consistency: consistency, deadline: self.instant(deadline))
+    }
+  }
+
+  /// An attachment that no late copy can change; where no file can be removed, there may be word of some.
+  private func getFenced(
+    _ key: StoreKey, _ name: String, _ deadline: Deadline
+  ) async throws(StoreError) -> StoreEntry {
+    let entry = try await ask(name, .consistent, deadline)
+    return entry.map { decode($0.value, Revision($0.modifyIndex), for: key) } ?? .absent
   }
 
   /// Whether a chunk that this node has seen is missing only because the store went back. Nothing removes

@@ -94,11 +94,13 @@ public final class ConsulStore: AllocationStore {
   ) async -> CommitOutcome {
     var transaction: [TransactionOperation] = []
     var made: [AttachmentKey] = []
+    var removed: [AttachmentKey] = []
     let note = await place(of: operations, deadline)
     do {
       for operation in operations {
         transaction.append(try translate(operation, note))
         if case .put(.attachment(let key), _, _) = operation { made.append(key) }
+        if case .delete(.attachment(let key), _) = operation { removed.append(key) }
       }
     } catch {
       return .refused(StoreError(.refused, "a value cannot be encoded: \(error)"))
@@ -109,10 +111,11 @@ public final class ConsulStore: AllocationStore {
       return .refused(error)
     }
     expect(made, operations, transaction)
+    for key in removed { local.beginRelease(key) }
     let rehearsal = rehearsal(of: operations)
     let outcome = await client.transaction(
       rehearsal + transaction, deadline: instant(deadline))
-    settle(made, operations, outcome)
+    settle(made, removed, operations, outcome)
     if let note { settle(note, outcome) }
     switch outcome {
     case .committed(let results):
@@ -130,10 +133,7 @@ public final class ConsulStore: AllocationStore {
         return .tooLarge
       }
       return .refused(StoreError(.refused, refusal.description))
-    case .unknown(let fault):
-      // What may be gone is not to be released again by what this node remembers of it.
-      for case .delete(.attachment(let key), _) in operations { local.clearAttachment(key) }
-      return .unknown(fault.description)
+    case .unknown(let fault): return .unknown(fault.description)
     case .notApplied(let fault):
       return fault.reason.isUnreachable
         ? .refused(StoreError(.unavailable, fault.description))

@@ -3,8 +3,8 @@ package import IPAM
 import Synchronization
 
 /// What a node keeps on its own disk beside Consul: copies of entries, where it went last, commits
-/// without an outcome, and a lock by which its processes take turns. All of it but the pending files is
-/// a matter of speed.
+/// without an outcome, and a lock by which its processes take turns. All of it but the words of commits
+/// without an outcome is a matter of speed.
 package protocol LocalState: Sendable {
   /// The node's copy of a key, by its name below the network, if it is recent enough for a commit.
   func copy(_ name: String) -> (bytes: [UInt8], revision: UInt64)?
@@ -28,6 +28,13 @@ package protocol LocalState: Sendable {
   func attachment(_ key: AttachmentKey) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)?
   func setAttachment(_ key: AttachmentKey, _ bytes: [UInt8], revision: UInt64)
   func clearAttachment(_ key: AttachmentKey)
+
+  /// A commit is about to be sent that removes the attachment; what is known of it is not used meanwhile.
+  func beginRelease(_ key: AttachmentKey)
+  /// Such a commit was sent, and its outcome was never learned.
+  func isReleasing(_ key: AttachmentKey) -> Bool
+  /// No copy of such a commit can happen any more; what was known holds again, unless it is gone.
+  func endRelease(_ key: AttachmentKey, isGone: Bool)
 
   /// What a commit depends on that was sent for an attachment and whose outcome was never learned.
   func pending(_ key: AttachmentKey) -> [UInt8]?
@@ -106,6 +113,9 @@ package final class NoLocalState: LocalState {
   ) -> (bytes: [UInt8], revision: UInt64, isFresh: Bool)? { nil }
   package func setAttachment(_ key: AttachmentKey, _ bytes: [UInt8], revision: UInt64) {}
   package func clearAttachment(_ key: AttachmentKey) {}
+  package func beginRelease(_ key: AttachmentKey) {}
+  package func isReleasing(_ key: AttachmentKey) -> Bool { false }
+  package func endRelease(_ key: AttachmentKey, isGone: Bool) {}
   package func pending(_ key: AttachmentKey) -> [UInt8]? { nil }
   package func setPending(_ key: AttachmentKey, _ bytes: () -> [UInt8]) {}
   package func clearPending(_ key: AttachmentKey) {}

@@ -59,6 +59,39 @@ extension Proofs {
       try await network.expectSound(on: server)
     }
 
+    /// Word of a commit that cannot be removed any more, because the disk is read-only by now: the DEL goes
+    /// by it and ends.
+    @Test(.enabled(if: PluginCall.isAvailable))
+    func wordThatStays() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let proxy = try FaultyProxy(server)
+      let state = folder.path + "/state"
+      let call = PluginCall(network: network, port: proxy.port, stateDirectory: state)
+      _ = try await call.run("ADD", "c0")
+      proxy.setRule { $0.makesAttachments ? .lateWithoutEnd : .pass }
+      let victim = try await call.start("ADD", "c1")
+      try await eventually("the commit") { proxy.kept == 1 }
+      victim.signal(9)
+      await victim.ended()
+      proxy.setRule { _ in .pass }
+      let mounting = "mount --bind \(state) \(state) && mount -o remount,ro,bind \(state)"
+      let script = "{ \(mounting); } || exit 77; exec \(PluginCall.program ?? "false")"
+      var execution = Execution(["unshare", "-m", "sh", "-c", script])
+      execution.environment = call.variables("DEL", "c1")
+      execution.environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+      execution.input = .text(call.configuration)
+      let ended = try await execution.run()
+      if ended.exitStatus == 77 || ended.errorOutput.contains("unshare") {
+        print("skipped: no mounts here, \(ended)")
+        return
+      }
+      #expect(ended.exitStatus == 0, "\(ended)")
+      #expect(try proxy.deliverLate() == [409])
+      #expect(try await network.attachments(on: server).map(\.container) == ["c0"])
+    }
+
     /// As above, but instead of a DEL the ADD is repeated, then DEL, then the late copy.
     @Test(.enabled(if: PluginCall.isAvailable))
     func aPluginKilledAndRepeated() async throws {
@@ -82,6 +115,36 @@ extension Proofs {
       #expect(try proxy.deliverLate() == [409])
       #expect(try await network.attachments(on: server).map(\.container) == ["c0"])
       try await network.expectSound(on: server)
+    }
+
+    /// The plugin is killed while it sends a DEL; the ADD that comes then is told what is held, and that
+    /// must stay.
+    @Test(.enabled(if: PluginCall.isAvailable), arguments: [true, false])
+    func aDeletionKilledBeforeItsAnswer(_ isKnown: Bool) async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork()
+      let folder = try TemporaryFolder()
+      let proxy = try FaultyProxy(server)
+      let state = folder.path + "/state"
+      let call = PluginCall(network: network, port: proxy.port, stateDirectory: state)
+      for container in ["c0", "c1"] { _ = try await call.run("ADD", container) }
+      // With and without the node's own copy of the attachment.
+      if !isKnown { try await ChildProcess.run(["sh", "-c", "rm -r \(state)/net-*/attachments"]) }
+      proxy.setRule { $0.makesAttachments ? .lateWithoutEnd : .pass }
+      let victim = try await call.start("DEL", "c1")
+      try await eventually("the commit") { proxy.kept == 1 }
+      victim.signal(9)
+      await victim.ended()
+      proxy.setRule { _ in .pass }
+      let addition = try await call.run("ADD", "c1")
+      #expect(addition.exitStatus == 0, "\(addition)")
+      #expect(try proxy.deliverLate() == [409])
+      #expect(
+        try await network.attachments(on: server).map(\.container).sorted() == ["c0", "c1"])
+      try await network.expectSound(on: server)
+      for container in ["c0", "c1"] { _ = try await call.run("DEL", container) }
+      let left = try await ChildProcess.run(["find", state, "-path", "*/releases/*"])
+      #expect(left.isEmpty)
     }
 
     /// The second copy is turned away, for now or for good: the first is still on its way, and the
