@@ -6,8 +6,11 @@ public import IPAM
 // same name, and garbage collection must not mistake one for the other.
 //
 //   <stateDir>/node      instance 4f0c…
-//                        name   worker-3          the name in use: last line wins
-//                        name   worker-3.example  names before it are tried by DEL and CHECK
+//                        host   worker-3          the name where the configuration gives none
+//                        name   worker-3          names that were used are tried by DEL and CHECK
+//                        name   worker-3.example  the last is the one used last
+//
+// A configured name is not another configuration's: two runtimes of a host keep apart by one of them.
 
 /// The node's name, its instance, and the names it had before.
 public struct NodeIdentity: Hashable, Sendable {
@@ -31,9 +34,10 @@ public struct NodeIdentity: Hashable, Sendable {
       var record = NodeFile.read(path).flatMap(Record.init)
       if record == nil {
         try NodeFile.makeFolder(stateDirectory)
-        let name = configuredName ?? NodeFile.hostName
+        let host = NodeFile.hostName
         let fresh = Record(
-          instance: Offset(high: random(), low: random()).hex(digits: 32), names: [name])
+          instance: Offset(high: random(), low: random()).hex(digits: 32), host: host,
+          names: [configuredName ?? host])
         if try NodeFile.createOnce(path, with: fresh.bytes) {
           record = fresh
         } else if let winner = NodeFile.read(path).flatMap(Record.init) {
@@ -45,8 +49,10 @@ public struct NodeIdentity: Hashable, Sendable {
         }
       }
       guard var record else { preconditionFailure("a record was read or made") }
-      let name = configuredName ?? record.names.last ?? NodeFile.hostName
-      if record.names.last != name {
+      let host = record.host ?? record.names.last
+      let name = configuredName ?? host ?? NodeFile.hostName
+      if record.names.last != name || (configuredName == nil && record.host == nil) {
+        if configuredName == nil { record.host = host }
         record.names.removeAll { $0 == name }
         record.names = Array(record.names.suffix(Self.rememberedNames - 1)) + [name]
         try NodeFile.replace(path, with: record.bytes)
@@ -79,27 +85,33 @@ public struct NodeIdentity: Hashable, Sendable {
 
   private struct Record {
     var instance: String
+    /// Earlier versions did not keep it apart.
+    var host: String?
     var names: [String]
 
-    init(instance: String, names: [String]) {
+    init(instance: String, host: String?, names: [String]) {
       self.instance = instance
+      self.host = host
       self.names = names
     }
 
     init?(_ bytes: [UInt8]) {
       var instance = ""
+      var host: String?
       var names: [String] = []
       for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
         if line.hasPrefix("instance ") { instance = String(line.dropFirst(9)) }
+        if line.hasPrefix("host ") { host = String(line.dropFirst(5)) }
         if line.hasPrefix("name ") { names.append(String(line.dropFirst(5))) }
       }
       guard !instance.isEmpty, !names.isEmpty else { return nil }
-      self.init(instance: instance, names: names)
+      self.init(instance: instance, host: host, names: names)
     }
 
     var bytes: [UInt8] {
-      Array((["instance \(instance)"] + names.map { "name \($0)" }).joined(separator: "\n").utf8)
-        + [UInt8(ascii: "\n")]
+      let lines =
+        ["instance \(instance)"] + (host.map { ["host \($0)"] } ?? []) + names.map { "name \($0)" }
+      return Array(lines.map { $0 + "\n" }.joined().utf8)
     }
   }
 }
