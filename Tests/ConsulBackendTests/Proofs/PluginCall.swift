@@ -55,10 +55,12 @@ struct PluginCall: Sendable {
     return variables
   }
 
-  /// Runs it to its end.
-  func run(_ command: String, _ container: String) async throws -> Execution.Ended {
+  /// Runs it to its end, by another program if need be.
+  func run(
+    _ command: String, _ container: String, by runner: [String] = []
+  ) async throws -> Execution.Ended {
     guard let program = Self.program else { throw TestSupportError("no plugin") }
-    var execution = Execution([program])
+    var execution = Execution(runner + [program])
     execution.environment = variables(command, container)
     execution.input = .text(configuration)
     return try await execution.run()
