@@ -28,8 +28,8 @@ import Testing
   /// Of several commits in doubt one after the other is cleared up; their callers are answered in time.
   @Test func doubtsThatWaitForTheirTurnHaveDeadlines() throws {
     var desk = try PlannerDesk("10.1.0.0/22", chunkBits: 6)
-    let patient = (0..<8).map { desk.acquire("p\($0)", within: 30_000) }
-    let impatient = (0..<8).map { desk.acquire("i\($0)", within: 100) }
+    let patient = (0..<16).map { desk.acquire("p\($0)", within: 30_000) }
+    let impatient = (0..<16).map { desk.acquire("i\($0)", within: 100) }
     let commits = [try desk.nextCommit(), try desk.nextCommit()]
     for commit in commits { desk.end(commit, .unknown("the reply was lost")) }
     let copy = try desk.nextCommit()
@@ -99,7 +99,7 @@ import Testing
     desk.planner.learn(
       Dictionary(nodes.map { ($0, .absent) }) { first, _ in first }, consistency: .cached)
     // So many that another commit is sent beside the first.
-    for index in 0..<24 { desk.acquire("d\(index)", within: 500) }
+    for index in 0..<32 { desk.acquire("d\(index)", within: 500) }
     let other = try desk.nextCommit()
     desk.end(other, desk.perform(other))
     desk.end(commit, .unknown("the commit is late"))

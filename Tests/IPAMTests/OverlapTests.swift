@@ -19,6 +19,20 @@ import Testing
     }
   }
 
+  /// Few who wait share one commit, more two, and more than two are full.
+  @Test(arguments: [(31, [31]), (32, [16, 16]), (64, [31, 31]), (100, [31, 31, 31])])
+  func commitsAreAsFewAsCarryAll(callers: Int, sizes: [Int]) throws {
+    var desk = try PlannerDesk("10.1.0.0/20", chunkBits: 6)
+    for index in 0..<callers { desk.acquire("c\(index)") }
+    for size in sizes {
+      #expect(try desk.nextCommit().operations.filter(\.isLease).count == size)
+    }
+    guard case .idle = try desk.next() else {
+      Issue.record("another commit for \(callers) callers")
+      return
+    }
+  }
+
   /// One chunk is all there is: nothing can overlap, and everybody is served.
   @Test func onePoolOfOneChunkIsServedInTurn() throws {
     let seed = TestSeed()
@@ -55,7 +69,11 @@ import Testing
 /// done, unknown and not done, or done later.
 private struct PlannerBench {
   private var planner: Planner
-  private let store = MemoryStore()
+  /// Eight wishes fill a commit, so that few callers are enough for several.
+  private let store = MemoryStore(
+    traits: StoreTraits(
+      keepsDefinition: true, isShared: true, operationLimit: 16, isLocal: false,
+      keepsJournal: true))
   private var chance: SeededGenerator
   private let clock = VirtualClock()
   private let faults: Bool
@@ -232,4 +250,8 @@ private struct PlannerBench {
       return sum + chunk.bitmap.takenCount
     }
   }
+}
+
+extension StoreOperation {
+  fileprivate var isLease: Bool { if case .put(.lease, _, _) = self { true } else { false } }
 }

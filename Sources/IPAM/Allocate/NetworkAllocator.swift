@@ -261,9 +261,9 @@ public actor NetworkAllocator {
     planner.firstDeadline.map(setAlarm)
   }
 
-  /// Commits in flight at once, where the store is shared: more use the time and the processors that
-  /// one leaves; beyond three they only become smaller.
-  package static let flightLimit = 3
+  /// Commits in flight at once, where the store is shared and enough callers wait to fill them: more
+  /// use the time and the processors that one leaves, and each takes a chunk of its own.
+  package static let flightLimit = 8
 
   /// Who was just answered often comes again at once. A moment for them on the processor, no timer,
   /// and they share the commit of those who waited; without it, callers in a loop form two halves that

@@ -7,9 +7,9 @@
 // an overlapping commit that loses a race is the last one for a while.
 
 extension Planner {
-  /// Wishes that a commit has to have where another could be in flight beside it; fewer are not worth
-  /// a log entry more.
-  static let wishesWorthAFlight = 8
+  /// Wishes that a commit has to have where a second one could be in flight beside it; fewer are not
+  /// worth a log entry more, unless no more fit into one.
+  private var wishesWorthAFlight: Int { min(16, wishesOfAFullCommit) }
 
   /// Commits to be made, after an overlapping one lost a race, before one may overlap again.
   static let commitsAfterLostOverlap = 256
@@ -17,7 +17,7 @@ extension Planner {
   /// Whether a commit may be planned though others are in flight.
   var mayOverlap: Bool {
     let waiting = batch.count + queue.count
-    return waiting >= Self.wishesWorthAFlight && flights.count < flightLimit(of: waiting)
+    return waiting >= wishesWorthAFlight && flights.count < flightLimit(of: waiting)
       && flights.allSatisfy { !$0.grants.isEmpty }
   }
 
@@ -30,13 +30,20 @@ extension Planner {
 
   private var wishesInFlight: Int { flights.reduce(0) { $0 + $1.grants.count } }
 
-  /// Commits in flight at once, as far as those who wait are enough and the search order allows.
+  /// Commits in flight at once, as far as those who wait are enough and the search order allows: two
+  /// share those who wait, more than two are full.
   private func flightLimit(of waiting: Int) -> Int {
     guard configuration.flightLimit > 1, overlapPenalty == 0,
       knownDefinition?.searchOrder != .sequential
     else { return 1 }
-    let worth = (waiting + wishesInFlight) / Self.wishesWorthAFlight
+    let all = waiting + wishesInFlight
+    let worth = max(min(2, all / wishesWorthAFlight), all / wishesOfAFullCommit)
     return max(1, min(configuration.flightLimit, worth))
+  }
+
+  /// A lease for each range set and an attachment make an operation each.
+  private var wishesOfAFullCommit: Int {
+    max(1, traits.operationLimit / ((knownDefinition?.rangeSets.count ?? 1) + 1))
   }
 
   /// Whether a commit that is being drafted or in flight writes the key.

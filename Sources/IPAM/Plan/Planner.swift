@@ -152,13 +152,14 @@ package struct Planner: Sendable {
     var soonest: UInt64?
     var left: [Wish] = []
     let share = wishesPerFlight
+    var isFull = false
     for var wish in batch {
       if wish.notBefore > time {
         soonest = min(soonest ?? .max, wish.notBefore)
         left.append(wish)
         continue
       }
-      guard draft.grants.count < share else {
+      guard !isFull, draft.grants.count < share else {
         left.append(wish)
         continue
       }
@@ -166,6 +167,9 @@ package struct Planner: Sendable {
       case .drafted: continue
       case .resolved(let result): resolved.append((wish.ticket, result))
       case .deferred: left.append(wish)
+      case .full:
+        isFull = true
+        left.append(wish)
       case .needs(let keys, let level):
         if keys.isDisjoint(with: busy) {
           needed.formUnion(keys)
@@ -293,7 +297,7 @@ package struct Planner: Sendable {
     let count = draft.count + notesPerCommit
     guard count > traits.operationLimit else { return .drafted }
     draft.rewind(to: before)
-    guard draft.isEmpty else { return .deferred }
+    guard draft.isEmpty else { return .full }
     return .resolved(.failure(.tooLarge(operations: count, limit: traits.operationLimit)))
   }
 

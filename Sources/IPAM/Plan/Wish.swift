@@ -82,6 +82,8 @@ enum Verdict {
   case resolved(Result<Fulfilment, AllocationError>)
   /// It has to wait for the commit that is being drafted.
   case deferred
+  /// The commit that is being drafted has no room for it.
+  case full
   /// There is nothing to try before this moment.
   case notBefore(UInt64)
 }
