@@ -27,8 +27,8 @@ extension Proofs {
 
     /// By their names on all processors; those that one does not have are passed by.
     private static let calls = [
-      "openat", "write", "pwrite64", "ftruncate", "flock", "rename", "renameat", "renameat2", "link",
-      "linkat", "unlink", "unlinkat", "mkdir", "mkdirat",
+      "openat", "write", "pwrite64", "ftruncate", "flock", "rename", "renameat", "renameat2",
+      "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat",
     ]
 
     /// A node with a network of its own, as the victim finds it.
@@ -120,7 +120,8 @@ extension Proofs {
         let scene = try await Scene(victim, server)
         let injection = "inject=\(place.call):\(harm.rawValue):when=\(place.number)"
         let ended = try await scene.run(["-e", "trace=" + place.call, "-e", injection])
-        hits += try scene.trace.contains(harm == .killed ? "killed by SIGKILL" : "(INJECTED)") ? 1 : 0
+        let sign = harm == .killed ? "killed by SIGKILL" : "(INJECTED)"
+        if try scene.trace.contains(sign) { hits += 1 }
         do {
           try await scene.goOn(ended, on: server)
         } catch {
