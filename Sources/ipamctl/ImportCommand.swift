@@ -30,7 +30,8 @@ struct ImportCommand: AsyncParsableCommand {
       abstract: "Takes over a network of the earlier plugin, from its keys at the root.",
       discussion: """
         Stop the earlier plugin on all nodes first: both at once would hand out the same \
-        addresses. Its keys are left as they are. It did not record nodes: give --node if all \
+        addresses. Until the import is complete no node is given an address of the network; if it \
+        is interrupted, run it again. The earlier plugin's keys are left as they are. It did not record nodes: give --node if all \
         containers run on one, so that this plugin's DEL there finds them; without it they stand \
         under no node.
         """)
@@ -48,25 +49,54 @@ struct ImportCommand: AsyncParsableCommand {
         throw Failure(.no, "there is no data of the earlier plugin under the key \"\(name)\"")
       }
       let store = networks.store(name)
-      let known = try await asking { () async throws(StoreError) in
-        try await store.storedDefinition(deadline: deadline)
+      func stored() async throws(Failure) -> StoreEntry {
+        try await asking { () async throws(StoreError) in
+          try await store.storedDefinition(deadline: deadline)
+        }
       }
       var target: any AllocationStore = store
+      var known = try await stored()
       if known == .absent {
-        guard let settings = data.settings else {
+        guard var made = try data.settings.map({ try NetworkDefinition(ancestor: $0, name: name) })
+        else {
           throw Failure(
             .no,
             "the key \"\(name)\" with the network's settings is missing: nothing says its subnet")
         }
-        var made = try NetworkDefinition(ancestor: settings, name: name)
         made.incarnation = ConsulOptions.surroundings.random()
         if options.dryRun { target = MemoryStore() }
-        try await create(made, target, deadline)
+        // Until all are taken over, nobody is given an address that somebody has.
+        try await create(restoration(of: made, in: target).closed, target, deadline)
         Terminal.say("network \(name) \(options.dryRun ? "would be" : "is") defined")
+        known = try await stored()
       }
       var importer = Importer(options, node: node)
       for (key, record) in data.records { importer.add(ancestor: record, key: key) }
-      try await importer.run(into: target, name, deadline)
+      try await importer.run(into: target, name, deadline) { () async throws(Failure) in
+        try await open(known, data.settings, store, deadline)
+      }
+    }
+
+    private func restoration(
+      of definition: NetworkDefinition, in store: any AllocationStore
+    ) -> Restoration {
+      Restoration(of: definition, in: store, surroundings: ConsulOptions.surroundings)
+    }
+
+    /// Opens a network that is closed because this import, or one before it, has made it.
+    private func open(
+      _ known: StoreEntry, _ settings: JSONValue?, _ store: ConsulStore, _ deadline: Deadline
+    ) async throws(Failure) {
+      guard !options.dryRun, let settings, case .definition(let definition)? = known.value else {
+        return
+      }
+      var made = try NetworkDefinition(ancestor: settings, name: name)
+      made.incarnation = definition.incarnation
+      let restoration = restoration(of: made, in: store)
+      guard definition == restoration.closed else { return }
+      try await deciding { () async throws(AllocationError) in
+        try await restoration.finish(deadline: deadline)
+      }
     }
 
     private func create(

@@ -62,8 +62,10 @@ struct Importer {
     found[key] = attachment
   }
 
+  /// Takes over what was collected; then `finish`, whatever could not be taken over.
   func run(
-    into store: any AllocationStore, _ name: String, _ deadline: Deadline
+    into store: any AllocationStore, _ name: String, _ deadline: Deadline,
+    _ finish: () async throws(Failure) -> Void = {}
   ) async throws(Failure) {
     let adoption = Adoption(
       into: store, networkName: name, node: Node(name: node),
@@ -74,6 +76,7 @@ struct Importer {
         options.journal.write($0, name)
       }
     }
+    try await finish()
     var counts = (adopted: 0, present: 0)
     var refused = unreadable
     for (attachment, outcome) in outcomes {

@@ -44,6 +44,38 @@ import Testing
     #expect(try bench.keys().count { $0.contains("/addresses/") } == 1)
   }
 
+  /// It ends when the network is defined and no address taken over: none of them is handed out.
+  @Test func theAncestorsDataHalfTakenOver() async throws {
+    let bench = try await Bench(try await ConsulServer.start())
+    try bench.put(
+      "/v1/kv/default", #"{"net":"203.0.113.0/24","start":"203.0.113.2","end":"203.0.113.4"}"#)
+    for number in 2...3 {
+      try bench.put(
+        "/v1/kv/default/203.0.113.\(number)", #"{"ip":"203.0.113.\#(number)","id":"c\#(number)"}"#)
+    }
+    let proxy = try FaultyProxy(bench.consul) { request in
+      guard request.isTransaction, request.number > 0 else { return .pass }
+      return .answer(status: 500, body: "No cluster leader", isSentOn: false)
+    }
+    let words = ["import", "cni-ipam-consul", "default", "--node", "n1"]
+    let halted = try await Execution(
+      [program("ipamctl", "CNI_IPAM_CTL")] + words + [
+        "--consul", proxy.address, "--consul-prefix", bench.prefix, "--timeout", "2",
+        "--state-dir", bench.folder.path + "/none",
+      ]
+    ).run()
+    #expect(halted.exitStatus != 0, "\(halted)")
+    #expect(try bench.keys() == ["default/config"])
+    let early = try await bench.plugin("ADD", "default", "new", #""subnet": "203.0.113.0/24""#)
+    #expect(early.exitStatus == 1 && early.output.contains("no IP addresses"), "\(early)")
+
+    #expect(try await bench.succeeds(words) == "2 addresses imported, 0 here already\n")
+    let late = try await bench.plugin("ADD", "default", "new", #""subnet": "203.0.113.0/24""#)
+    #expect(late.exitStatus == 0 && late.output.contains("203.0.113.4/"), "\(late)")
+    #expect(try await bench.succeeds(words) == "0 addresses imported, 2 here already\n")
+    try await bench.succeeds("check", "default")
+  }
+
   @Test func aHostLocalDirectory() async throws {
     let bench = try await Bench()
     let directory = bench.folder.path + "/net"

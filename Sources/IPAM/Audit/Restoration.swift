@@ -54,7 +54,7 @@ public struct Restoration: Sendable {
   private var surroundings: Surroundings { repairer.surroundings }
 
   /// The definition with every address excluded.
-  private var closed: NetworkDefinition {
+  package var closed: NetworkDefinition {
     var closed = definition
     closed.exclusions = definition.rangeSets.flatMap(\.ranges).map(\.subnet.range)
     return closed
