@@ -141,7 +141,7 @@ package struct Planner: Sendable {
       admit()
     }
     guard !batch.isEmpty else { return .idle }
-    unwanted = Set(batch.lazy.filter(\.isCleanup).flatMap(\.releases))
+    unwanted = Set((batch + queue).lazy.filter(\.isCleanup).flatMap(\.releases))
     if let creation = creationOfDefinition() {
       return flights.isEmpty ? send(creation, grants: []) : .idle
     }
