@@ -67,7 +67,8 @@ extension Proofs {
       #expect(store.executor == nil)
     }
 
-    /// Nothing sleeps: not with one caller, not with many.
+    /// Nothing sleeps: not with one caller, not with many. They have one deadline, because whoever has an
+    /// earlier one than the others gets an alarm of his own.
     @Test func commitsLeaveWithoutATimer() async throws {
       let sleeps = Counter()
       let server = try await Self.server.value
@@ -75,8 +76,14 @@ extension Proofs {
       let process = try Process(server.address, network, surroundings: .counting(sleeps))
       for turn in 0..<10 { try await process.add("alone\(turn)") }
       #expect(process.client.counters.commits == 11, "one each, and the definition")
+      let deadline = Surroundings.system.deadline(inMilliseconds: 30_000)
       try await withThrowingTaskGroup(of: Void.self) { group in
-        for caller in 0..<64 { group.addTask { try await process.add("c\(caller)") } }
+        for caller in 0..<64 {
+          group.addTask {
+            let request = AcquireRequest(attachment: process.key("c\(caller)"))
+            _ = try await process.allocator.acquire(request, deadline: deadline)
+          }
+        }
         try await group.waitForAll()
       }
       #expect(sleeps.value == 0)
