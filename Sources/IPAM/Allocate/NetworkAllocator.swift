@@ -222,6 +222,7 @@ public actor NetworkAllocator {
       commit.operations, cursors: commit.cursors, deadline: deadline)
     planner.ended(commit, outcome)
     deliver()
+    planner.firstDeadline.map(setAlarm)
     if let index = flights.firstIndex(of: deadline) { flights.remove(at: index) }
     pause?.cancel()
     wakeUp()
