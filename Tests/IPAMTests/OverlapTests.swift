@@ -10,9 +10,10 @@ import Testing
 
 @Suite struct OverlapTests {
   @Test func commitsInFlightChangeNothingInCommon() throws {
-    for round in 0..<60 {
-      let seed = TestSeed()
-      var bench = try PlannerBench(seed: seed.value, subnet: "10.1.0.0/22", faults: round % 2 == 1)
+    let seed = TestSeed()
+    for round in 0..<60 as Range<UInt64> {
+      var bench = try PlannerBench(
+        seed: seed.value &+ round, subnet: "10.1.0.0/22", faults: round % 2 == 1)
       bench.run(operations: 400)
       #expect(bench.mostInFlight == 3, "nothing overlapped, \(seed)")
       bench.expectSound("round \(round), \(seed)")
