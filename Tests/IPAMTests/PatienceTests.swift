@@ -61,7 +61,7 @@ private final class SilentStore: StoreWrapper {
     AttachmentKey(node: "n", container: container, interface: "eth0")
   }
 
-  /// Who has 200 ms is answered then, though the commit, read or turn before it has ten seconds.
+  /// Who has 200 ms is answered then, though the commit, read or turn before it has a hundred seconds.
   @Test(arguments: SilentStore.Silence.allCases)
   fileprivate func nobodyWaitsForAnothersDeadline(_ silence: SilentStore.Silence) async throws {
     let store = SilentStore()
@@ -78,10 +78,10 @@ private final class SilentStore: StoreWrapper {
       group.addTask {
         // A release, because it has to read.
         _ = try? await allocator.release(
-          [key("other")], deadline: surroundings.deadline(inMilliseconds: 10_000))
+          [key("other")], deadline: surroundings.deadline(inMilliseconds: 100_000))
         _ = try? await allocator.acquire(
           AcquireRequest(attachment: key("other")),
-          deadline: surroundings.deadline(inMilliseconds: 10_000))
+          deadline: surroundings.deadline(inMilliseconds: 100_000))
       }
       await surroundings.sleep(300_000_000)
       let begun = surroundings.monotonic()
@@ -93,7 +93,7 @@ private final class SilentStore: StoreWrapper {
         }
       }
       let took = (surroundings.monotonic() - begun) / 1_000_000
-      #expect(took < 5_000, "\(silence): three times 200 ms took \(took) ms")
+      #expect(took < 50_000, "\(silence): three times 200 ms took \(took) ms")
       group.cancelAll()
     }
   }
