@@ -65,6 +65,24 @@ import Testing
     try expectHeld(by: "c", told: second, desk)
   }
 
+  /// Nobody repeats a cleanup that the store could not serve, so the planner does.
+  @Test func aReadThatFailsDoesNotEndIt() throws {
+    var desk = try PlannerDesk("10.1.0.0/24")
+    let first = desk.acquire("c")
+    let commit = try desk.nextCommit()
+    desk.planner.withdraw(first)
+    desk.end(commit, desk.perform(commit))
+    guard case .read = desk.planner.next() else {
+      throw TestSupportError("nothing is read")
+    }
+    desk.planner.readFailed(StoreError(.unavailable, "no leader"))
+    guard case .wait(let nanoseconds) = try desk.next(), nanoseconds > 0 else {
+      throw TestSupportError("it does not wait before it tries again")
+    }
+    try desk.settle()
+    #expect(desk.stored("c") == nil)
+  }
+
   private func expectHeld(by container: String, told ticket: UInt64, _ desk: PlannerDesk) throws {
     let told = try desk.addresses(ticket)
     #expect(told != nil && desk.stored(container) == told, "told \(told ?? []), stored otherwise")

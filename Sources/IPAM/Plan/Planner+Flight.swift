@@ -85,6 +85,7 @@ extension Planner {
       for grant in flight.grants {
         resolved.append((grant.wish.ticket, .failure(.store(error))))
       }
+      if error.kind == .unavailable { batch += flight.grants.map(\.wish).compactMap(again) }
       if flight.grants.isEmpty { readFailed(error) }
     case .unknown(let text) where flight.grants.isEmpty:
       // The creation of a definition: whichever copy or rival made it, it rules.
@@ -110,6 +111,23 @@ extension Planner {
       }
     }
   }
+
+  /// A release that nobody waits for, which the store could not serve: later, some times. Nobody else
+  /// would repeat it. Nil for all other wishes.
+  func again(_ wish: Wish) -> Wish? {
+    guard wish.isCleanup, wish.failures < Self.unclaimedAttempts else { return nil }
+    var wish = wish
+    wish.failures += 1
+    let wait = backoff.wait(
+      conflicts: wish.failures + 1, age: 0, lifetime: .max,
+      random: configuration.surroundings.random())
+    wish.notBefore =
+      configuration.surroundings.monotonic() &+ min(max(Backoff.floor, wait), Self.longestPause)
+    return wish
+  }
+
+  /// How often a release that nobody waits for is tried where the store does not serve it.
+  static let unclaimedAttempts = 8
 
   /// How long a release that nobody waits for may take.
   static let unclaimedLifetime: UInt64 = 30_000

@@ -213,8 +213,11 @@ package struct Planner: Sendable {
   package mutating func readFailed(_ error: StoreError) {
     if doubt != nil { return endedInDoubt(.unknown(error.description)) }
     isGathering = false
+    let again = error.kind == .unavailable ? batch.compactMap(again) : []
+    batch.removeAll(where: \.isCleanup)
     let fails = failing(batch, .store(error))
     batch.removeAll(where: fails)
+    batch += again
   }
 
   /// Takes in that the store gave no turn, before anything was done in it: likewise.

@@ -20,6 +20,8 @@ package struct Wish: Sendable {
   let enqueuedAt: UInt64
   /// Lost races so far.
   var conflicts = 0
+  /// Times that the store could not serve it, of a cleanup.
+  var failures = 0
   /// Not to be tried before this moment of the monotonic clock.
   var notBefore: UInt64 = 0
   /// How long to wait if only chunks are left on which races were lost, in nanoseconds.
