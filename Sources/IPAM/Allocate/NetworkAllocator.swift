@@ -245,8 +245,13 @@ public actor NetworkAllocator {
     alarm = nil
   }
 
+  /// Callers who come together have deadlines that differ by less than this, in nanoseconds.
+  private static let alarmSlack: UInt64 = 10_000_000
+
   private func setAlarm(_ moment: Deadline) {
-    guard moment < awaited, alarm.map({ moment < $0.moment }) ?? true else { return }
+    guard moment.nanoseconds &+ Self.alarmSlack < awaited.nanoseconds,
+      alarm.map({ moment < $0.moment }) ?? true
+    else { return }
     alarm?.task.cancel()
     let task = Task(executorPreference: executor) { [surroundings] in
       await surroundings.sleep(surroundings.remaining(until: moment))
