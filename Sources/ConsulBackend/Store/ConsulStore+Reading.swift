@@ -1,6 +1,7 @@
 import AddressSpace
 import BitmapAllocator
 public import IPAM
+import Synchronization
 
 // Reads. A single key is read by plain GET, where an ACL's denial shows (in transactions and listings
 // what the token may not see is left out silently). A snapshot is one read-only transaction, or two
@@ -87,6 +88,9 @@ extension ConsulStore {
     }
     if case .attachment(let attachment) = key {
       if consistency == .consistent { local.endRelease(attachment, isGone: true) }
+      if isBesideAncestor.load(ordering: .relaxed) {
+        try await refuseAncestorsContainer(attachment.container, deadline)
+      }
       if try await fencePending(attachment, deadline) {
         return try await getFenced(key, name, deadline)
       }
@@ -121,31 +125,6 @@ extension ConsulStore {
       newestSeen(.chunk(chunk)) >= seen, let layouts = try? definition.layouts()
     else { return false }
     return layouts.contains { $0.pools.contains { $0.geometry == chunk.pool } }
-  }
-
-  /// The ancestor's data stands where this network would begin: two plugins would hand out the same
-  /// addresses.
-  private func refuseAncestorsData(_ deadline: Deadline) async throws(StoreError) {
-    func keys(_ beginning: String) async throws(StoreError) -> [String] {
-      try await retrying(deadline) { () async throws(ConsulError) in
-        try await self.client.keys(
-          beginning, separator: "/", consistency: .consistent, deadline: self.instant(deadline))
-      }
-    }
-    let folder = network + "/"
-    let found = try await keys(network)
-    var isThere = found.contains(network)
-    if !isThere, found.contains(folder) {
-      // A folder of that name may be anything: a prefix of ours, an application's.
-      isThere = try await keys(folder).contains { name in
-        (try? IPAddress(parsing: String(name.dropFirst(folder.count)))) != nil
-      }
-    }
-    guard isThere else { return }
-    throw StoreError(
-      .refused,
-      "key \"\(network)\" holds data of the earlier cni-ipam-consul plugin; import it with: "
-        + "ipamctl import cni-ipam-consul \(network.shellWord)\(operatorWords)")
   }
 
   private func snapshot(

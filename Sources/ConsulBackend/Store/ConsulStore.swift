@@ -19,6 +19,9 @@ public final class ConsulStore: AllocationStore {
   /// Keys of which a commit said that they have moved: what a lagging server says of them is old.
   let moved = Mutex<Set<StoreKey>>([])
 
+  /// The ancestor's data were found where the network would begin.
+  let isBesideAncestor = Atomic(false)
+
   /// Where this project's keys begin unless the configuration says otherwise.
   public static let defaultPrefix = "cni-ipam-consul"
 

@@ -15,8 +15,9 @@ extension Planner {
     else {
       // The definition says how long to cool down; a release goes on without it. The home chunk is
       // read along because most bits are there.
+      let more = wish.goesWithoutDefinition ? [] : homeReads(withChunks: !traits.isLocal)
       return .needs(
-        stored.union(homeReads(withChunks: !traits.isLocal)),
+        stored.union(more),
         wish.needsAttachments ? .consistent : .cached)
     }
     let found = keys.first { view[.attachment($0)] != .absent }

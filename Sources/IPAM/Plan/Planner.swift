@@ -213,11 +213,20 @@ package struct Planner: Sendable {
   package mutating func readFailed(_ error: StoreError) {
     if doubt != nil { return endedInDoubt(.unknown(error.description)) }
     isGathering = false
-    let again = error.kind == .unavailable ? batch.compactMap(again) : []
+    var left = error.kind == .unavailable ? batch.compactMap(again) : []
+    if error.kind == .refused {
+      // What a release depends on it asks for alone before it is refused.
+      let isFirst = { (wish: Wish) in wish.isRelease && !wish.goesWithoutDefinition }
+      for var wish in batch where isFirst(wish) {
+        wish.goesWithoutDefinition = true
+        left.append(wish)
+      }
+      batch.removeAll(where: isFirst)
+    }
     batch.removeAll(where: \.isCleanup)
     let fails = failing(batch, .store(error))
     batch.removeAll(where: fails)
-    batch += again
+    batch += left
   }
 
   /// Takes in that the store gave no turn, before anything was done in it: likewise.

@@ -30,6 +30,8 @@ package struct Wish: Sendable {
   var avoided: [ChunkKey: Int] = [:]
   /// Attachments are looked up before the next attempt: a commit said that one exists or is gone.
   var needsAttachments = false
+  /// The definition could not be read: a release goes on without it.
+  var goesWithoutDefinition = false
   /// The node's own copies were asked for before anybody else was.
   var hasTriedCopies = false
   /// What the store said last when it could not serve it.

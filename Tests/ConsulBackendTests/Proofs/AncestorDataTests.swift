@@ -34,6 +34,21 @@ extension Proofs {
       await process.client.shutdown()
     }
 
+    /// A DEL of what the ancestor does not know works, as after an ADD that was refused; one of a
+    /// container that holds something there would lose it.
+    @Test func whatTheAncestorHoldsIsNotDeleted() async throws {
+      let server = try await Self.server.value
+      let network = try network()
+      let record = "/v1/kv/\(network.definition.name)/10.1.0.5"
+      let body = #"{"ip":"10.1.0.5","mac":"00:00:00:00:00:00","id":"old"}"#
+      #expect(try server.request("PUT", record, body: body).status == 200)
+      let process = try Process(server.address, network)
+      #expect(try await process.delete("new") == nil)
+      let result = await Result.of { try await process.delete("old") }
+      #expect(throws: AllocationError.self) { try result.get() }
+      await process.client.shutdown()
+    }
+
     @Test func aLongerNameIsAnothers() async throws {
       let server = try await Self.server.value
       let network = try network()
