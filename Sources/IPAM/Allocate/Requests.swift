@@ -70,7 +70,8 @@ public enum AllocationError: Error, Hashable, Sendable {
   case tooLarge(operations: Int, limit: Int)
   /// Others kept winning until the deadline, or the deadline passed before anything was tried.
   case deadlineExceeded(String)
-  /// A commit was sent and no answer came before the deadline; a repetition or a release resolves it.
+  /// A commit was sent and no answer came before the deadline, or before the caller was cancelled; a
+  /// repetition or a release resolves it.
   case outcomeUnknown(String)
   /// The store failed.
   case store(StoreError)
