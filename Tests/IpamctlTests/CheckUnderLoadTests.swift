@@ -12,6 +12,7 @@ import Testing
       "network", "create", "net", "--subnet", "10.1.0.0/25", "--chunk-bits", "6",
       "--cooldown", "0")
     for number in 0..<40 { #expect(try await bench.acquire("base\(number)", number) != nil) }
+    let leases = try bench.keys().filter { $0.hasPrefix("net/addresses/") }
     let held = try await withThrowingTaskGroup(of: [String: String].self) { group in
       for worker in 0..<3 {
         group.addTask {
@@ -29,8 +30,11 @@ import Testing
       }
       group.addTask {
         for (kind, isGone) in Self.faults {
-          guard let key = try bench.keys().filter({ $0.hasPrefix("net/\(kind)/") }).randomElement()
-          else { continue }
+          // A lease that cannot be read outlives its attachment, so it is one of those that stay.
+          let keys = try bench.keys().filter { key in
+            kind == "addresses" ? leases.contains(key) : key.hasPrefix("net/\(kind)/")
+          }
+          guard let key = keys.randomElement() else { continue }
           if isGone { try bench.delete(bench.key(key)) } else { try bench.put(bench.key(key), "{") }
           try await bench.repairIsKilled(afterMicroseconds: UInt32.random(in: 5_000...60_000))
           _ = try await bench.ctl("check", "net", "--repair")
@@ -43,9 +47,9 @@ import Testing
     #expect(last.exitStatus == 0, "\(last)")
     try await bench.succeeds("check", "net")
     #expect(Set(held.values).count == held.count, "\(held)")
-    let leases = try await bench.ctl("lease", "list", "net", "--output", "json").json.elements ?? []
+    let listed = try await bench.ctl("lease", "list", "net", "--output", "json").json.elements ?? []
     let holders = Dictionary(
-      leases.map { ($0["address"]?.string ?? "", $0["container"]?.string ?? "") },
+      listed.map { ($0["address"]?.string ?? "", $0["container"]?.string ?? "") },
       uniquingKeysWith: { first, _ in first })
     for (name, address) in held { #expect(holders[address] == name, "\(address) of \(name)") }
     for number in 0..<40 { #expect(holders.values.contains("base\(number)")) }

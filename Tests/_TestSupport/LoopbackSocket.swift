@@ -2,6 +2,7 @@
 // shares no code with the client under test, and what the scripted server stands on.
 
 internal import Glibc
+import Synchronization
 
 /// A blocking TCP socket, closed when it goes away.
 final class LoopbackSocket: Sendable {
@@ -125,18 +126,25 @@ final class LoopbackSocket: Sendable {
 
 /// `count` ports that are free on every one of `hosts`. They lie below the range that the kernel
 /// takes ports for outgoing connections from, so they stay free until a server binds them; if two
-/// test runs choose the same, the server that fails to start is started again on others.
+/// test runs choose the same, the server that fails to start is started again on others. None is given
+/// twice by this process: a server that is down comes back on its own.
 func freePorts(_ count: Int, on hosts: [String]) throws -> [Int] {
-  var ports: [Int] = []
-  for _ in 0..<10_000 where ports.count < count {
-    let port = Int.random(in: 10_000..<32_000)
-    if !ports.contains(port), hosts.allSatisfy({ LoopbackSocket.isFree($0, port) }) {
-      ports.append(port)
+  let ports = givenPorts.withLock { given in
+    var ports: [Int] = []
+    for _ in 0..<10_000 where ports.count < count {
+      let port = Int.random(in: 10_000..<32_000)
+      if !given.contains(port), hosts.allSatisfy({ LoopbackSocket.isFree($0, port) }) {
+        ports.append(port)
+        given.insert(port)
+      }
     }
+    return ports
   }
   guard ports.count == count else { throw TestSupportError("no free ports on \(hosts)") }
   return ports
 }
+
+private let givenPorts = Mutex<Set<Int>>([])
 
 /// One HTTP request over a connection of its own: how the tests look at a server behind the back
 /// of the client under test.
