@@ -79,8 +79,9 @@ struct Backend {
     // Held for ever: the process ends sooner than an event loop is taken down, in a thread for that.
     _ = Unmanaged.passRetained(store)
     self.definition = definition
-    remedies = .consul(
+    let remedies = Remedies.consul(
       network: invocation.configuration.name, store, stateDirectory: stateDirectory)
+    self.remedies = remedies
     journal = Journal(
       stateDirectory: stateDirectory, network: invocation.configuration.name)
     place = configuration.endpoint.description
@@ -88,7 +89,9 @@ struct Backend {
     earlierNodeNames = identity.earlierNames
     allocator = NetworkAllocator(
       store: store, networkName: invocation.configuration.name, definition: definition,
-      node: identity.node, surroundings: surroundings, warn: Self.warn, executor: MainLoop.shared)
+      node: identity.node, surroundings: surroundings,
+      warn: { Self.warn("\($0); to mend it: \(remedies.check)") },
+      executor: MainLoop.shared)
   }
 
   /// The name under which an attachment is made.

@@ -179,10 +179,11 @@ private final class RivalStore: StoreWrapper {
     for conflicts in 2...20 {
       let longest = backoff.commitTime << UInt64(min(conflicts - 1, Backoff.longestDoubling))
       func wait(_ random: UInt64, age: UInt64 = 0) -> UInt64 {
-        backoff.wait(conflicts: conflicts, age: age, lifetime: 1_000, random: random)
+        backoff.wait(conflicts: conflicts, age: age, lifetime: 1 << 40, random: random)
       }
       #expect(wait(0) == 0 && wait(.max) == longest - 1 && wait(1 << 63) == longest / 2)
-      #expect(wait(.max, age: 249) > 0 && wait(.max, age: 250) == 0)
+      // No wait goes beyond the age cap.
+      #expect(wait(.max, age: 1 << 38 - 3) == 3 && wait(.max, age: 1 << 38) == 0)
     }
   }
 
@@ -194,6 +195,9 @@ private final class RivalStore: StoreWrapper {
     for _ in 0..<200 { backoff.observe(commitTime: 0) }
     let longest = backoff.wait(conflicts: 2, age: 0, lifetime: .max, random: .max)
     #expect(longest == Backoff.floor * 2 - 1)
+    // A leader that was gone for a while is no slow server.
+    backoff.observe(commitTime: 12_000_000_000)
+    #expect(backoff.wait(conflicts: 2, age: 0, lifetime: .max, random: .max) < Backoff.floor * 4)
   }
 }
 

@@ -65,6 +65,26 @@ import Testing
     #expect(text.contains("the checksum differs"))
   }
 
+  /// A chunk that cannot be read is passed by, which is said once, however many are served meanwhile.
+  @Test func aDamagedChunkIsSaidOnce() throws {
+    var desk = try PlannerDesk("10.1.0.0/22", chunkBits: 6)
+    let first = desk.acquire("first")
+    try desk.settle()
+    guard case .acquired(let acquired)? = try desk.answers[first]?.get() else { return }
+    #expect(desk.planner.takeWarnings() == [])
+    let holding = acquired.attachment.holdings[0]
+    let home = ChunkKey(pool: holding.pool, node: holding.pool.node(of: holding.ordinal).node)
+    desk.store.overwrite(.chunk(home), .damaged("the checksum differs"))
+    for round in 0..<3 {
+      desk.planner.view = View()
+      for index in 0..<40 { desk.acquire("c\(round).\(index)") }
+      try desk.settle()
+    }
+    let warnings = desk.planner.takeWarnings()
+    #expect(warnings.count == 1 && warnings[0].contains("the checksum differs"), "\(warnings)")
+    #expect(warnings[0].contains("network net") && warnings[0].contains("\(home)"))
+  }
+
   /// A cooling address that is leased all the same is stepped over when it is its turn to be borrowed.
   @Test func aLeasedAddressIsNotBorrowed() throws {
     let sets = try RangeSet.sets([[SubnetRange.Text(subnet: "10.1.0.0/29")]])
@@ -81,5 +101,7 @@ import Testing
     let last = desk.acquire("d")
     try desk.settle(within: 1_000)
     #expect(try desk.addresses(last) == [held[1]])
+    let warnings = desk.planner.takeWarnings()
+    #expect(warnings.count == 1 && warnings[0].contains("\(held[0])"), "\(warnings)")
   }
 }

@@ -279,7 +279,7 @@ struct PlannerModel {
 
   private mutating func call(_ key: AttachmentKey, of index: Int) {
     lastTicket += 1
-    let isRelease = known[key] ?? .none == .none ? happens(20) : happens(50)
+    let isRelease = known[key] ?? Known.none == Known.none ? happens(20) : happens(50)
     let patiences: [UInt64] = [5, 20, 100, 1_000, 10_000]
     let patience = patiences.randomElement(using: &chance) ?? 5
     let others = processes[index].calls.filter { $0.value.key == key }.keys
@@ -302,7 +302,7 @@ struct PlannerModel {
     if !call.isAlone {
       known[call.key] = .open
     } else if isSent {
-      known[call.key] = call.isRelease ? .open : afterDoubt(known[call.key] ?? .none)
+      known[call.key] = call.isRelease ? .open : afterDoubt(known[call.key] ?? Known.none)
     }
   }
 
@@ -325,7 +325,7 @@ struct PlannerModel {
 
   /// Compares an answer with what was known.
   private mutating func judge(_ call: Call, _ result: Result<Fulfilment, AllocationError>) {
-    let before = call.isAlone ? known[call.key] ?? .none : .open
+    let before = call.isAlone ? known[call.key] ?? Known.none : .open
     var after = before
     switch result {
     case .success(.acquired(let acquired)):

@@ -9,8 +9,8 @@ import Testing
   /// The command in the details of an error, up to what follows it.
   private func command(in ended: Execution.Ended, until end: String = "") throws -> String {
     let error = try ended.json
-    let texts = [error["details"], error["msg"]].compactMap { $0?.string }
-    let text = try #require(texts.first { $0.contains("ipamctl ") }, "\(ended)")
+    let texts = [error["details"]?.string, error["msg"]?.string, ended.errorOutput]
+    let text = try #require(texts.compactMap { $0 }.first { $0.contains("ipamctl ") }, "\(ended)")
     let start = text.firstRange(of: "ipamctl ")?.lowerBound ?? text.startIndex
     let rest = text[start...]
     let stop = end.isEmpty ? nil : rest.firstRange(of: end)?.lowerBound
@@ -79,6 +79,21 @@ import Testing
     let mended = try await type(command(in: refused))
     #expect(mended.exitStatus == 0, "\(refused) \(mended)")
     #expect(try await bench.plugin("ADD", "net", "c2", subnet).exitStatus == 0)
+  }
+
+  /// There are other chunks to allocate from, so the ADD succeeds and warns.
+  @Test func aDamagedChunkAmongOthers() async throws {
+    let bench = try await Bench()
+    let subnet = #""subnet": "10.1.0.0/22""#
+    #expect(try await bench.plugin("ADD", "net", "c1", subnet).exitStatus == 0)
+    let chunk = try #require(try bench.keys().first { $0.contains("/pools/") })
+    try bench.put(bench.key(chunk), "garbage")
+    let warned = try await bench.plugin("ADD", "net", "c2", subnet)
+    #expect(warned.exitStatus == 0 && warned.errorOutput.contains("is damaged"), "\(warned)")
+    let mended = try await type(command(in: warned, until: "\""))
+    #expect(mended.exitStatus == 0, "\(warned) \(mended)")
+    let quiet = try await bench.plugin("ADD", "net", "c3", subnet)
+    #expect(quiet.exitStatus == 0 && quiet.errorOutput == "", "\(quiet)")
   }
 
   @Test func aNetworkThatNobodyDefined() async throws {

@@ -16,15 +16,16 @@ struct Backoff: Sendable {
   /// A moving average of what a commit takes, in nanoseconds.
   private(set) var commitTime: UInt64 = 2_000_000
 
+  /// A single commit that took long, because a leader was gone, says little about the next.
   mutating func observe(commitTime sample: UInt64) {
-    commitTime = (commitTime * 7 + sample) / 8
+    commitTime = (commitTime * 7 + min(sample, max(Self.floor, commitTime) * 4)) / 8
   }
 
-  /// The wait before the next attempt of a wish, in nanoseconds.
+  /// The wait before the next attempt of a wish, in nanoseconds; it ends at the age cap.
   func wait(conflicts: Int, age: UInt64, lifetime: UInt64, random: UInt64) -> UInt64 {
     guard conflicts > 1, age < lifetime / Self.ageDivisor else { return 0 }
     let base = max(Self.floor, commitTime)
     let longest = base << UInt64(min(conflicts - 1, Self.longestDoubling))
-    return random.multipliedFullWidth(by: longest).high
+    return min(random.multipliedFullWidth(by: longest).high, lifetime / Self.ageDivisor - age)
   }
 }

@@ -41,6 +41,8 @@ struct Draft {
   private var releases: [(key: ChunkKey, bit: Int)] = []
   private(set) var cursors: [Int: IPAddress] = [:]
   var grants: [Grant] = []
+  /// What an operator should know, if the commit is sent.
+  private(set) var remarks: [String] = []
   /// What the wish at hand replaced, newest last: a wish is taken back as cheaply as it was drafted.
   private var replacedChunks: [(key: ChunkKey, chunk: Chunk?)] = []
   private var replacedCursors: [(set: Int, address: IPAddress?)] = []
@@ -105,16 +107,23 @@ struct Draft {
     replacedCursors.append((set, cursors.updateValue(address, forKey: set)))
   }
 
+  /// Adds what an operator should know.
+  mutating func remark(_ text: String) {
+    if !remarks.contains(text) { remarks.append(text) }
+  }
+
   /// A moment to which the draft can be taken back.
   struct Mark {
-    fileprivate let operations, releases, grants: Int
+    fileprivate let operations, releases, grants, remarks: Int
   }
 
   /// Begins a wish.
   mutating func mark() -> Mark {
     replacedChunks.removeAll(keepingCapacity: true)
     replacedCursors.removeAll(keepingCapacity: true)
-    return Mark(operations: operations.count, releases: releases.count, grants: grants.count)
+    return Mark(
+      operations: operations.count, releases: releases.count, grants: grants.count,
+      remarks: remarks.count)
   }
 
   /// Takes back what the wish since the last mark has drafted.
@@ -123,6 +132,7 @@ struct Draft {
     operations.removeSubrange(mark.operations...)
     releases.removeSubrange(mark.releases...)
     grants.removeSubrange(mark.grants...)
+    remarks.removeSubrange(mark.remarks...)
     for (key, chunk) in replacedChunks.reversed() {
       chunks[key] = chunk
       if chunk == nil { revisions[.chunk(key)] = nil }

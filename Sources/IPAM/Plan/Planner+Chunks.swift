@@ -81,6 +81,8 @@ extension Planner {
       }
       // Leased under a clear bit: the bit stays set, as long as the lease is there.
       if !draft.touches(lease) { draft.add(.check(lease, entry.revision)) }
+      draft.remark(
+        "\(address) of network \(configuration.networkName) is leased, though its bit was clear")
       put(chunk, key, &touched, &draft)
     }
   }

@@ -135,15 +135,17 @@ extension Planner {
   private func retryInDoubt(_ doubt: inout Doubt, _ reason: String) {
     doubt.reason = reason
     doubt.attempts += 1
-    let wait = backoff.wait(
-      conflicts: doubt.attempts + 1, age: 0, lifetime: .max,
-      random: configuration.surroundings.random())
-    doubt.notBefore =
-      configuration.surroundings.monotonic() &+ min(max(Backoff.floor, wait), Self.longestPause)
+    doubt.notBefore = configuration.surroundings.monotonic() &+ pause(after: doubt.attempts)
   }
 
-  /// The longest wait between two copies, in nanoseconds: everybody else waits meanwhile.
-  static let longestPause: UInt64 = 500_000_000
+  /// How long to wait, in nanoseconds, before a store is asked again that did not serve or answer: half
+  /// a second at most, for it may be back, and where a commit is in doubt everybody else waits.
+  func pause(after failures: Int) -> UInt64 {
+    let wait = backoff.wait(
+      conflicts: failures + 1, age: 0, lifetime: .max,
+      random: configuration.surroundings.random())
+    return min(max(Backoff.floor, wait), 500_000_000)
+  }
 
   /// Tells those whose deadline has passed that nobody knows.
   mutating func giveUpOnTheLate(_ time: UInt64) {

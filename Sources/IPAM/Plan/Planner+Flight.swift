@@ -19,6 +19,7 @@ extension Planner {
   mutating func seal(_ draft: Draft) -> Commit {
     let definition = knownDefinition
     let now = configuration.surroundings.now()
+    warnings += draft.remarks.filter { remarked.insert($0).inserted }
     return draft.sealed(
       token: configuration.surroundings.random(), incarnation: definition?.incarnation,
       now: now, cooldown: definition?.cooldown ?? .none, note: note(of: draft.grants, at: now))
@@ -118,11 +119,7 @@ extension Planner {
     guard wish.isCleanup, wish.failures < Self.unclaimedAttempts else { return nil }
     var wish = wish
     wish.failures += 1
-    let wait = backoff.wait(
-      conflicts: wish.failures + 1, age: 0, lifetime: .max,
-      random: configuration.surroundings.random())
-    wish.notBefore =
-      configuration.surroundings.monotonic() &+ min(max(Backoff.floor, wait), Self.longestPause)
+    wish.notBefore = configuration.surroundings.monotonic() &+ pause(after: wish.failures)
     return wish
   }
 
@@ -192,13 +189,7 @@ extension Planner {
     for grant in flight.grants where abandoned.remove(grant.wish.ticket) == nil {
       var wish = grant.wish
       wish.conflicts += 1
-      wish.notBefore =
-        time
-        &+ max(
-          Backoff.floor,
-          backoff.wait(
-            conflicts: wish.conflicts + 2, age: 0, lifetime: .max,
-            random: configuration.surroundings.random()))
+      wish.notBefore = time &+ pause(after: wish.conflicts + 1)
       wish.lastTrouble = text
       batch.append(wish)
     }

@@ -63,6 +63,7 @@ extension Planner {
     var sightings = Sightings()
     for piece in pieces {
       if let found = search(piece, hunt, wish, avoiding: true, &sightings, &touched, &draft) {
+        remark(on: sightings, found, &draft)
         return found
       }
     }
@@ -76,11 +77,21 @@ extension Planner {
       }
       for piece in pieces {
         if let found = search(piece, hunt, wish, avoiding: false, &sightings, &touched, &draft) {
+          remark(on: sightings, found, &draft)
           return found
         }
       }
     }
     return .verdict(nothingFound(hunt, sightings, draft))
+  }
+
+  /// Damaged chunks are passed by as if they were full, which an operator should know.
+  private func remark(on sightings: Sightings, _ found: Found, _ draft: inout Draft) {
+    guard case .taken = found else { return }
+    for damaged in sightings.damaged.values.sorted() {
+      draft.remark(
+        "nothing is allocated from a part of network \(configuration.networkName): \(damaged)")
+    }
   }
 
   /// Where the wish before found something there mostly is more, and it is where the search would

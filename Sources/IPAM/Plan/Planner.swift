@@ -60,8 +60,9 @@ package struct Planner: Sendable {
   var laterDoubts: [Doubt] = []
   /// Outcomes that the loop has not yet handed out.
   var resolved: [(ticket: UInt64, result: Result<Fulfilment, AllocationError>)] = []
-  /// What an operator should know, for the loop to log.
+  /// What an operator should know, for the loop to log, once each.
   var warnings: [String] = []
+  var remarked: Set<String> = []
   /// Addresses that turned out to be leased under a clear bit.
   var strays: Set<IPAddress> = []
   /// Wishes in flight whose callers went away: what they get is released at once.
