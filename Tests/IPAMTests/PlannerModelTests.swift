@@ -70,3 +70,14 @@ import Testing
     if world.setting.names > 30 { #expect(mostInFlight > 1, "nothing overlapped, \(seed)") }
   }
 }
+
+extension Planner {
+  /// Fences have failed so often that the outcome is about to stay open.
+  var isAboutToGiveUp: Bool {
+    guard let doubt else { return false }
+    return doubt.flight.grants.isEmpty && doubt.attempts >= Self.fenceAttempts - 1
+  }
+
+  /// The keys of the commit in doubt.
+  var doubtful: [StoreKey] { doubt?.flight.commit.operations.map(\.key) ?? [] }
+}
