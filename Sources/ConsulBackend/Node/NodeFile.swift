@@ -1,4 +1,3 @@
-internal import Dispatch
 internal import Glibc
 
 // The few calls of the system that a node's own files need. Every file is small, written whole under
@@ -132,28 +131,6 @@ enum NodeFile {
   /// Waits for the lock, in the calling thread.
   static func waitForLock(_ descriptor: Int32) {
     while flock(descriptor, LOCK_EX) != 0 && errno == EINTR {}
-  }
-
-  /// Runs what may block for long in a thread of its own: one of the pool would be missing there.
-  static func inThread(_ body: @escaping @Sendable () -> Void) {
-    final class Box: Sendable {
-      let body: @Sendable () -> Void
-      init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-    var thread = pthread_t()
-    let box = Unmanaged.passRetained(Box(body))
-    let code = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
-        return nil
-      }, box.toOpaque())
-    guard code == 0 else {
-      box.release()
-      return DispatchQueue.global().async(execute: body)
-    }
-    pthread_detach(thread)
   }
 
   /// Takes a lock that nobody holds for long; goes on without it after some tries (5 ms in all unless

@@ -268,7 +268,8 @@ package final class NodeState: LocalState {
     }
     return await withCheckedContinuation { continuation in
       race.begin(continuation)
-      NodeFile.inThread { [self] in
+      // A queue of its own has a thread of its own; one of the shared pool would be missing there.
+      DispatchQueue(label: "turn").async { [self] in
         NodeFile.waitForLock(lock)
         state.withLock { $0.isWaiting = false }
         if !race.finish(true) { NodeFile.closeLock(lock) }

@@ -142,7 +142,9 @@ package struct Planner: Sendable {
       admit()
     }
     guard !batch.isEmpty else { return .idle }
-    unwanted = Set((batch + queue).lazy.filter(\.isCleanup).flatMap(\.releases))
+    unwanted = [batch, queue].reduce(into: []) { unwanted, wishes in
+      for wish in wishes where wish.isCleanup { unwanted.formUnion(wish.releases) }
+    }
     if let creation = creationOfDefinition() {
       return flights.isEmpty ? send(creation, grants: []) : .idle
     }
