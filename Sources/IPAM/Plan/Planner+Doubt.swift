@@ -180,6 +180,8 @@ extension Planner {
   }
 
   private mutating func resolveAsUnknown(_ grant: Draft.Grant, _ reason: String) {
+    // A cleanup goes on: it releases what its stamp names, or finds that gone.
+    if let wish = again(grant.wish) { return queue.append(wish) }
     resolved.append(
       (
         grant.wish.ticket,
