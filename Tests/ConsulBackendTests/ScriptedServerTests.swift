@@ -12,7 +12,6 @@ private let short: ConsulLimits = {
   limits.write = .milliseconds(300)
   limits.firstByte = .milliseconds(300)
   limits.body = .milliseconds(300)
-  limits.reply = 10_000
   return limits
 }()
 
@@ -43,10 +42,14 @@ private let commit: [TransactionOperation] = [.cas(key: "k", value: [1], index: 
       ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", .serverError(status: 503)),
     ] as [(String, ConsulFault.Reason)])
   func brokenReplies(_ bytes: String, _ expected: ConsulFault.Reason) async throws {
+    // Elsewhere the client closes: a server's close could cross the read, which is then sent again.
+    let closes = [.closedInReply, .closedWithoutReply].contains(expected)
     let server = try ScriptedServer { connection in
-      if connection.request() != nil { connection.write(bytes) }
+      while connection.request() != nil && connection.write(bytes) && !closes {}
     }
-    let client = try makeClient(server.address, limits: short)
+    var limits = ConsulLimits()
+    limits.reply = 10_000
+    let client = try makeClient(server.address, limits: limits)
     let outcome = await client.transaction(commit)
     #expect(outcome.failure == .unknown(expected))
     #expect(outcome.text.contains(server.address))
