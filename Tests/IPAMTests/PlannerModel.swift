@@ -153,9 +153,8 @@ struct PlannerModel {
     let waiting = processes.reduce(0) { $0 + $1.calls.count }
     if waiting > 0 { failures.append("\(waiting) callers got no answer") }
     if processes.contains(where: \.planner.hasWork) { failures.append("something is left to do") }
-    // Under faults a cleanup may be given up; then the next DEL or GC finds what it left.
     for (key, known) in known
-    where setting.faults == 0 && known == .clearing && store.entries[.attachment(key)] != nil {
+    where known == .clearing && store.entries[.attachment(key)] != nil {
       failures.append("\(key) is left to nobody")
     }
   }

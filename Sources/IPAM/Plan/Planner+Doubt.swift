@@ -85,11 +85,13 @@ extension Planner {
   /// How often a fence is tried once nobody waits for the outcome any more.
   static let fenceAttempts = 3
 
-  /// The outcome stays open: those who wait are told so, and nothing that was seen counts any more.
+  /// The outcome stays open: those who wait are told so, nothing that was seen counts any more, and
+  /// what a copy has made by now, or makes before it is looked for, is released.
   private mutating func giveUp(_ doubt: Doubt) -> Step {
     self.doubt = nil
     for grant in doubt.flight.grants { resolveAsUnknown(grant, doubt.reason) }
     for operation in doubt.flight.commit.operations { view.forget(operation.key) }
+    for grant in doubt.unclaimed + doubt.flight.grants { releaseUnclaimed(grant) }
     return next()
   }
 
@@ -162,9 +164,9 @@ extension Planner {
     var doubt = doubt
     doubt.unclaimed += late
     doubt.flight.grants.removeAll { $0.wish.deadline.nanoseconds <= time }
-    if doubt.flight.grants.isEmpty, case .resend = doubt.phase {
-      doubt.phase = .fence
+    if doubt.flight.grants.isEmpty {
       doubt.attempts = 0
+      if case .resend = doubt.phase { doubt.phase = .fence }
     }
     return doubt
   }
