@@ -140,14 +140,17 @@ extension Planner {
     doubt.notBefore = configuration.surroundings.monotonic() &+ pause(after: doubt.attempts)
   }
 
-  /// How long to wait, in nanoseconds, before a store is asked again that did not serve or answer: half
-  /// a second at most, for it may be back, and where a commit is in doubt everybody else waits.
+  /// How long to wait, in nanoseconds, before a store is asked again that did not serve or answer:
+  /// not long, for it may be back, and where a commit is in doubt everybody else waits.
   func pause(after failures: Int) -> UInt64 {
     let wait = backoff.wait(
       conflicts: failures + 1, age: 0, lifetime: .max,
       random: configuration.surroundings.random())
-    return min(max(Backoff.floor, wait), 500_000_000)
+    return min(max(Backoff.floor, wait), Self.longPause)
   }
+
+  /// The longest such wait.
+  static let longPause: UInt64 = 500_000_000
 
   /// Tells those whose deadline has passed that nobody knows.
   mutating func giveUpOnTheLate(_ time: UInt64) {

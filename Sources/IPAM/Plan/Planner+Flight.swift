@@ -113,18 +113,19 @@ extension Planner {
     }
   }
 
-  /// A release that nobody waits for, which the store could not serve: later, some times. Nobody else
-  /// would repeat it. Nil for all other wishes.
+  /// A release that nobody waits for, which the store could not serve: later, for nobody else would
+  /// repeat it. Nil for all other wishes.
   func again(_ wish: Wish) -> Wish? {
-    guard wish.isCleanup, wish.failures < Self.unclaimedAttempts else { return nil }
+    guard wish.isCleanup else { return nil }
     var wish = wish
     wish.failures += 1
-    wish.notBefore = configuration.surroundings.monotonic() &+ pause(after: wish.failures)
+    let pause = wish.failures > Self.hastyAttempts ? Self.longPause : pause(after: wish.failures)
+    wish.notBefore = configuration.surroundings.monotonic() &+ pause
     return wish
   }
 
-  /// How often a release that nobody waits for is tried where the store does not serve it.
-  static let unclaimedAttempts = 8
+  /// How often a release that nobody waits for is soon tried again, before it takes its time.
+  private static let hastyAttempts = 8
 
   /// How long a release that nobody waits for may take.
   static let unclaimedLifetime: UInt64 = 30_000
