@@ -112,6 +112,34 @@ import Testing
     #expect(desk.stored("c") == nil, "a late copy came through")
   }
 
+  /// A chunk names its last few writers. A release that others have covered may have happened, and
+  /// where the store does not serve the next look, that nothing was changed would be a guess.
+  @Test func aReleaseThatOthersCoveredStaysOpen() throws {
+    var desk = try PlannerDesk("10.1.0.0/24")
+    desk.acquire("c")
+    try desk.settle()
+    desk.release("c")
+    let commit = try desk.nextCommit()
+    _ = desk.perform(commit)
+    for _ in 0..<Chunk.writerLimit { desk.spoil(commit) }
+    desk.end(commit, .unknown("the answer was lost"))
+    let copy = try desk.nextCommit()
+    desk.end(copy, desk.perform(copy))
+    guard case .read(let keys, let consistency) = desk.planner.next() else {
+      throw TestSupportError("nobody looks whether it has happened")
+    }
+    desk.planner.learn(desk.store.readNow(keys), consistency: consistency)
+    guard case .read = desk.planner.next() else {
+      throw TestSupportError("nobody looks whether something is held")
+    }
+    desk.planner.readFailed(StoreError(.unavailable, "no leader"))
+    let answer = try #require(desk.planner.takeResolved().first?.result)
+    guard case .failure(.outcomeUnknown) = answer else {
+      Issue.record("told \(answer)")
+      return
+    }
+  }
+
   /// A network that cannot be created, because each reply is lost at once, is not created for ever.
   @Test func creationsAreNotSentInALoop() throws {
     let sets = try RangeSet.sets([[SubnetRange.Text(subnet: "10.1.0.0/24")]])

@@ -153,15 +153,7 @@ extension BulkAllocator {
     } catch {
       throw .outcomeUnknown(unknown(error.description))
     }
-    var isCertain = false
-    for case .put(let key, .chunk(let written), _) in commit.operations {
-      guard let chunk = now[key]?.chunk else { continue }
-      if chunk.wasWritten(by: commit.token) { return .happened }
-      // Ours would have had this generation; fewer than four writers came after it.
-      let limit = written.generation &+ UInt64(Chunk.writerLimit)
-      if chunk.incarnation == written.incarnation, chunk.generation < limit { isCertain = true }
-    }
-    if isCertain { return .lost }
+    if let hasHappened = commit.hasHappened({ now[$0] }) { return hasHappened ? .happened : .lost }
     throw .outcomeUnknown(unknown("others have written too often since"))
   }
 

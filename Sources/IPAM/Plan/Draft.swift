@@ -12,6 +12,32 @@ package struct Commit: Sendable {
   package let cursors: [Int: IPAddress]
   /// The token that the commit left in every chunk it wrote.
   let token: UInt64
+
+  /// Whether it has happened, by what its keys hold now that no copy of it can happen any more; nil where
+  /// others have written its chunks too often since to tell. O(operations).
+  func hasHappened(_ now: (StoreKey) -> StoreEntry?) -> Bool? {
+    var isCertain = false
+    for operation in operations {
+      guard let entry = now(operation.key) else { continue }
+      switch operation {
+      case .check, .note: continue
+      case .put(_, _, let expected), .delete(_, let expected):
+        if expected != .absent, entry.revision == expected { isCertain = true }
+      }
+      guard case .put(_, let value, _) = operation else { continue }
+      switch (value, entry.value) {
+      case (.attachment(let ours), .attachment(let theirs)) where ours.nonce == theirs.nonce:
+        return true
+      case (.chunk(let ours), .chunk(let chunk)):
+        if chunk.wasWritten(by: token) { return true }
+        // Ours would have had this generation; fewer than all writers that it names came after it.
+        let limit = ours.generation &+ UInt64(Chunk.writerLimit)
+        if chunk.incarnation == ours.incarnation, chunk.generation < limit { isCertain = true }
+      default: continue
+      }
+    }
+    return isCertain ? false : nil
+  }
 }
 
 /// What wishes want to have committed together.

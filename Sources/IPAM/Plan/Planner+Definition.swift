@@ -78,7 +78,7 @@ extension Planner {
 
   private mutating func failAcquisitions(_ error: AllocationError) {
     for wish in batch where !wish.isRelease {
-      resolved.append((wish.ticket, .failure(error)))
+      fail(wish, error)
     }
     batch.removeAll { !$0.isRelease }
   }

@@ -187,14 +187,18 @@ extension Planner {
   private mutating func resolveAsUnknown(_ grant: Draft.Grant, _ reason: String) {
     // A cleanup goes on: it releases what its stamp names, or finds that gone.
     if let wish = again(grant.wish) { return queue.append(wish) }
-    resolved.append(
-      (
-        grant.wish.ticket,
-        .failure(
-          .outcomeUnknown(
-            "a commit was sent and its outcome is not known (\(reason)); repeat the operation or "
-              + "release the attachment"))
-      ))
+    fail(grant.wish, Self.unknownOutcome(reason))
+  }
+
+  /// Tells a caller that it failed; not that nothing was changed if that is not known.
+  mutating func fail(_ wish: Wish, _ error: AllocationError) {
+    resolved.append((wish.ticket, .failure(wish.doubt.map(Self.unknownOutcome) ?? error)))
+  }
+
+  private static func unknownOutcome(_ reason: String) -> AllocationError {
+    .outcomeUnknown(
+      "a commit was sent and its outcome is not known (\(reason)); repeat the operation or release "
+        + "the attachment")
   }
 
   /// The keys by which a commit recognises itself: attachments carry its nonce, chunks its token.
@@ -210,25 +214,16 @@ extension Planner {
 
   /// Judges by what was read after a conflict, when no copy can succeed any more.
   private mutating func settle(_ doubt: Doubt, _ indices: [Int]) {
-    let flight = doubt.flight
+    var flight = doubt.flight
     finishGathering()
-    var happened = false
-    for operation in flight.commit.operations {
-      guard case .put(let key, let value, _) = operation, let entry = view[key] else { continue }
-      switch (value, entry.value) {
-      case (.chunk, .chunk(let chunk)) where chunk.wasWritten(by: flight.commit.token):
-        happened = true
-      case (.attachment(let ours), .attachment(let theirs)) where ours.nonce == theirs.nonce:
-        happened = true
-      default: continue
-      }
-    }
-    if happened {
+    let hasHappened = flight.commit.hasHappened { view[$0] }
+    if hasHappened == true {
       // What was read just now is newer than what was written then.
       grant(flight)
       view.apply(cursors: flight.commit.cursors)
       doubt.unclaimed.forEach { releaseUnclaimed($0) }
     } else if isPast(flight, indices) {
+      if hasHappened == nil { flight.mayHaveReleased(doubt.reason) }
       lost(flight, indices)
     } else {
       self.doubt = doubt

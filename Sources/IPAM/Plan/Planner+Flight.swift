@@ -13,6 +13,13 @@ struct Flight: Sendable {
 
   /// The first deadline of those who wait for it.
   var firstDeadline: Deadline? { grants.lazy.map(\.wish.deadline).min() }
+
+  /// Its releases go on, and whatever becomes of them, nobody says that nothing was changed.
+  mutating func mayHaveReleased(_ reason: String) {
+    for index in grants.indices where grants[index].wish.isRelease {
+      grants[index].wish.doubt = reason
+    }
+  }
 }
 
 extension Planner {
@@ -83,9 +90,7 @@ extension Planner {
     case .tooLarge: batch = flight.grants.map(\.wish) + batch
     case .refused(let error):
       for operation in flight.commit.operations { view.forget(operation.key) }
-      for grant in flight.grants {
-        resolved.append((grant.wish.ticket, .failure(.store(error))))
-      }
+      for grant in flight.grants { fail(grant.wish, .store(error)) }
       if error.kind == .unavailable { batch += flight.grants.map(\.wish).compactMap(again) }
       if flight.grants.isEmpty { readFailed(error) }
     case .unknown(let text) where flight.grants.isEmpty:

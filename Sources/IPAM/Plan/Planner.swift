@@ -168,7 +168,8 @@ package struct Planner: Sendable {
       }
       switch plan(&wish, &draft) {
       case .drafted: continue
-      case .resolved(let result): resolved.append((wish.ticket, result))
+      case .resolved(.failure(let error)): fail(wish, error)
+      case .resolved(let success): resolved.append((wish.ticket, success))
       case .deferred: left.append(wish)
       case .full:
         isFull = true
@@ -250,7 +251,7 @@ package struct Planner: Sendable {
       isForTheLate = wishes.contains { $0.deadline.nanoseconds <= limit }
     }
     let fails = { (wish: Wish) in !isForTheLate || wish.deadline.nanoseconds <= limit }
-    for wish in wishes where fails(wish) { resolved.append((wish.ticket, .failure(error))) }
+    for wish in wishes where fails(wish) { fail(wish, error) }
     return fails
   }
 
@@ -284,14 +285,14 @@ package struct Planner: Sendable {
     queue.removeAll(where: isLate)
     for wish in late {
       if let trouble = wish.lastTrouble {
-        resolved.append((wish.ticket, .failure(.store(StoreError(.unavailable, trouble)))))
+        fail(wish, .store(StoreError(.unavailable, trouble)))
         continue
       }
       let text =
         wish.conflicts == 0
         ? "the deadline passed before anything was committed"
         : "other writers kept winning until the deadline (\(wish.conflicts) lost races)"
-      resolved.append((wish.ticket, .failure(.deadlineExceeded(text))))
+      fail(wish, .deadlineExceeded(text))
     }
   }
 

@@ -36,6 +36,8 @@ package struct Wish: Sendable {
   var hasTriedCopies = false
   /// What the store said last when it could not serve it.
   var lastTrouble: String?
+  /// A commit of this release may have happened; why that is not known.
+  var doubt: String?
 
   /// The attachment that an acquisition makes.
   var acquires: AttachmentKey? {
