@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// A relay on 127.0.0.1 in front of a server that passes on whatever comes and counts it. It stops when
+/// A relay on loopback in front of a server that passes on whatever comes and counts it. It stops when
 /// this object goes away.
 package final class CountingRelay: Sendable {
   private final class Counts: Sendable {
@@ -9,7 +9,7 @@ package final class CountingRelay: Sendable {
   }
 
   private let listener: LoopbackSocket
-  private let port: Int
+  package let port: Int
   private let counts = Counts()
 
   /// `127.0.0.1:port`.
@@ -19,9 +19,9 @@ package final class CountingRelay: Sendable {
   /// Bytes of answers so far, heads included.
   package var replied: Int { counts.replied.load(ordering: .relaxed) }
 
-  /// A relay in front of a server.
-  package init(_ server: ConsulServer) throws {
-    (listener, port) = try LoopbackSocket.listen("127.0.0.1")
+  /// A relay in front of a server, on an address of its own if need be.
+  package init(_ server: ConsulServer, on address: String = "127.0.0.1") throws {
+    (listener, port) = try LoopbackSocket.listen(address)
     onNewThread { [listener, counts, host = server.host, port = server.port] in
       while let client = listener.accept() {
         guard let upstream = try? LoopbackSocket.connect(host, port) else { continue }

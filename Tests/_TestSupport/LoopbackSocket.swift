@@ -14,9 +14,11 @@ final class LoopbackSocket: Sendable {
 
   deinit { close(descriptor) }
 
-  private static func make(_ type: __socket_type) throws -> LoopbackSocket {
-    let flags = Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    let descriptor = socket(AF_INET, flags, 0)
+  private static func make(
+    _ type: __socket_type, _ host: String, _ more: Int32 = 0
+  ) throws -> LoopbackSocket {
+    let flags = Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | more
+    let descriptor = socket(host.contains(":") ? AF_INET6 : AF_INET, flags, 0)
     guard descriptor >= 0 else { throw TestSupportError("no socket", errno) }
     var yes: Int32 = 1
     setsockopt(
@@ -27,33 +29,55 @@ final class LoopbackSocket: Sendable {
   private static func withAddress(
     _ host: String, _ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) -> Int32 {
+    precondition(host.hasPrefix("127.") || host == "::1", "loopback only")
+    guard host != "::1" else {
+      var address = sockaddr_in6()
+      address.sin6_family = sa_family_t(AF_INET6)
+      address.sin6_port = in_port_t(port).bigEndian
+      address.sin6_addr = in6addr_loopback
+      return withGeneric(address, body)
+    }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = in_port_t(port).bigEndian
     inet_pton(AF_INET, host, &address.sin_addr)
-    precondition(host.hasPrefix("127."), "loopback only")
-    return withUnsafePointer(to: address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+    return withGeneric(address, body)
+  }
+
+  private static func withGeneric<Address>(
+    _ address: Address, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> Int32 {
+    withUnsafeBytes(of: address) { bytes in
+      bytes.withMemoryRebound(to: sockaddr.self) {
+        body($0.baseAddress!, socklen_t(bytes.count))
       }
     }
   }
 
   static func connect(_ host: String, _ port: Int) throws -> LoopbackSocket {
-    let made = try make(SOCK_STREAM)
+    let made = try make(SOCK_STREAM, host)
     guard withAddress(host, port, { Glibc.connect(made.descriptor, $0, $1) }) == 0 else {
       throw TestSupportError("cannot connect to \(host):\(port)", errno)
     }
     return made
   }
 
-  /// Listens on a port that the kernel chooses.
-  static func listen(_ host: String) throws -> (socket: LoopbackSocket, port: Int) {
-    let made = try make(SOCK_STREAM)
-    guard withAddress(host, 0, { Glibc.bind(made.descriptor, $0, $1) }) == 0,
-      Glibc.listen(made.descriptor, 128) == 0
-    else { throw TestSupportError("cannot listen on \(host)", errno) }
-    var address = sockaddr_in()
+  /// Begins to connect, whatever comes of it.
+  static func knock(_ host: String, _ port: Int) throws -> LoopbackSocket {
+    let made = try make(SOCK_STREAM, host, Int32(SOCK_NONBLOCK.rawValue))
+    _ = withAddress(host, port, { Glibc.connect(made.descriptor, $0, $1) })
+    return made
+  }
+
+  /// Listens on a port, one that the kernel chooses unless it is given.
+  static func listen(
+    _ host: String, port: Int = 0, backlog: Int32 = 128
+  ) throws -> (socket: LoopbackSocket, port: Int) {
+    let made = try bind(SOCK_STREAM, host, port)
+    guard Glibc.listen(made.descriptor, backlog) == 0 else {
+      throw TestSupportError("cannot listen on \(host)", errno)
+    }
+    var address = sockaddr_in()  // the port is at the same place in both
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     withUnsafeMutablePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -61,6 +85,17 @@ final class LoopbackSocket: Sendable {
       }
     }
     return (made, Int(in_port_t(bigEndian: address.sin_port)))
+  }
+
+  /// A socket with a port that nobody else has.
+  static func bind(
+    _ type: __socket_type, _ host: String, _ port: Int
+  ) throws -> LoopbackSocket {
+    let made = try make(type, host)
+    guard withAddress(host, port, { Glibc.bind(made.descriptor, $0, $1) }) == 0 else {
+      throw TestSupportError("cannot have port \(port) of \(host)", errno)
+    }
+    return made
   }
 
   /// The next connection; `nil` once ``stop()`` was called.
@@ -76,10 +111,7 @@ final class LoopbackSocket: Sendable {
 
   /// Whether nobody uses `port` on `host`, neither for TCP nor for UDP.
   static func isFree(_ host: String, _ port: Int) -> Bool {
-    [SOCK_STREAM, SOCK_DGRAM].allSatisfy { type in
-      guard let made = try? make(type) else { return false }
-      return withAddress(host, port) { Glibc.bind(made.descriptor, $0, $1) } == 0
-    }
+    [SOCK_STREAM, SOCK_DGRAM].allSatisfy { (try? bind($0, host, port)) != nil }
   }
 
   /// Everything that fits, or `false` once the peer is gone.
@@ -101,6 +133,21 @@ final class LoopbackSocket: Sendable {
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     let count = recv(descriptor, &buffer, buffer.count, 0)
     return Array(buffer.prefix(max(0, count)))
+  }
+
+  /// The next datagram, answered by what `reply` makes of it; false once ``stop()`` was called.
+  func answer(_ reply: ([UInt8]) -> [UInt8]?) -> Bool {
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    var sender = sockaddr_in()
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    return withUnsafeMutablePointer(to: &sender) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { sender in
+        let count = recvfrom(descriptor, &buffer, buffer.count, 0, sender, &length)
+        guard count > 0 else { return false }
+        guard let bytes = reply(Array(buffer[..<count])) else { return true }
+        return sendto(descriptor, bytes, bytes.count, 0, sender, length) == bytes.count
+      }
+    }
   }
 
   func readToEnd() -> [UInt8] {

@@ -10,10 +10,11 @@ extension ConsulFault {
     let text =
       switch failure.reason {
       case .connectionRefused:
-        "nothing listens at \(endpoint): is Consul's agent running there? Else "
+        "nothing listens at \(endpoint)\(detail): is Consul's agent running there? Else "
           + endpoint.whatToCheck
       case .hostUnknown:
-        "no such host: \(endpoint)\(detail): \(endpoint.whatToCheck)"
+        "no address found for the host of \(endpoint)\(detail): \(endpoint.whatToCheck), "
+          + "and /etc/hosts and /etc/resolv.conf"
       case .unreachable: "cannot connect to Consul at \(endpoint)\(detail)"
       case .tlsFailed:
         "no TLS with \(endpoint)\(detail): check "
@@ -25,7 +26,8 @@ extension ConsulFault {
           + "does the port speak https, or is its limit of connections "
           + "(http_max_conns_per_client) reached?"
       case .closedInReply: "\(endpoint) closed the connection within its answer\(detail)"
-      case .timedOut(let step): "no time left while \(step.rawValue): Consul at \(endpoint)"
+      case .timedOut(let step):
+        "no time left while \(step.rawValue): Consul at \(endpoint)\(detail)"
       case .notHTTP: "\(endpoint) does not answer in HTTP\(detail): is it Consul's HTTP port?"
       case .replyTooLarge(let limit): "the answer of \(endpoint) is larger than \(limit) bytes"
       case .cancelled: "cancelled while speaking to Consul at \(endpoint)"

@@ -1,4 +1,5 @@
-// Opens connections: TCP or Unix socket, TLS where the endpoint wants it, and the HTTP codec.
+// Opens connections: TCP or Unix socket, TLS where the endpoint wants it, and the HTTP codec. Of the
+// addresses of a name each has a quarter of a second before the next one is tried too.
 
 #if canImport(Glibc)
   internal import Glibc
@@ -15,6 +16,17 @@ struct HTTPConnector {
   let tls: TLSContext?
   let limits: ConsulLimits
   let loop: any EventLoop
+  /// Of a host that is given by its name: an IP address needs no lookup and no thread for it.
+  private let lookup: HostLookup?
+
+  init(_ endpoint: ConsulEndpoint, _ tls: TLSContext?, _ limits: ConsulLimits, _ own: ClientLoop) {
+    (self.endpoint, self.tls, self.limits, loop) = (endpoint, tls, limits, own.loop)
+    if case .tcp(let host, let port) = endpoint.place, Self.address(host, port) == nil {
+      lookup = HostLookup(host, port: port, on: own)
+    } else {
+      lookup = nil
+    }
+  }
 
   /// Opens one connection for `pool`, on its event loop. `done` is called there, once.
   func connect(
@@ -41,7 +53,7 @@ struct HTTPConnector {
           done(failure.map { .failure($0) } ?? .success(connection))
         }
       } catch {
-        done(.failure(Self.sort(error)))
+        done(.failure(sort(error)))
       }
     }
   }
@@ -50,27 +62,55 @@ struct HTTPConnector {
     switch endpoint.place {
     case .unix(let path): return bootstrap.connect(unixDomainSocketPath: path)
     case .tcp(let host, let port):
-      // An IP address needs neither the resolver nor its thread.
-      if let address = try? SocketAddress(ipAddress: host, port: port) {
-        return bootstrap.connect(to: address)
-      }
-      return bootstrap.connect(host: host, port: port)
+      if let address = Self.address(host, port) { return bootstrap.connect(to: address) }
+      guard let lookup else { preconditionFailure("a name has a lookup") }
+      return lookup.addresses().assumeIsolated().flatMap { [loop] addresses in
+        bootstrap.resolver(KnownAddresses(addresses: addresses, loop: loop))
+          .connect(host: host, port: port)
+      }.nonisolated()
     }
   }
 
-  private static func sort(_ error: any Error) -> HTTPFailure {
+  private static func address(_ host: String, _ port: Int) -> SocketAddress? {
+    try? SocketAddress(ipAddress: host, port: port)
+  }
+
+  /// What a connection that is being opened waits for, for who has no time left.
+  var waitsFor: String {
+    guard let lookup else { return "" }
+    return lookup.isAsking
+      ? "the name servers have not said yet where that is: check /etc/resolv.conf"
+      : Self.list(lookup.found)
+  }
+
+  private func sort(_ error: any Error) -> HTTPFailure {
     switch error {
     case let error as IOError where error.errnoCode == ECONNREFUSED:
       return .init(reason: .connectionRefused, wasSent: false)
     case ChannelError.connectTimeout:
-      return .init(reason: .timedOut(.connect), wasSent: false)
-    case let error as NIOConnectionError:
-      // Happy eyeballs tried every address of the name; the first failure stands for all.
-      if let first = error.connectionErrors.first { return sort(first.error) }
-      let dnsError = error.dnsAError ?? error.dnsAAAAError ?? error
-      return .init(reason: .hostUnknown, wasSent: false, detail: detail(of: dnsError))
-    default: return .init(reason: .unreachable, wasSent: false, detail: detail(of: error))
+      return .init(reason: .timedOut(.connect), wasSent: false, detail: waitsFor)
+    case let error as HostLookup.Failure:
+      return .init(reason: .hostUnknown, wasSent: false, detail: error.text)
+    case let error as NIOConnectionError: return sort(error.connectionErrors)
+    default: return .init(reason: .unreachable, wasSent: false, detail: Self.detail(of: error))
     }
+  }
+
+  /// Every address of the name was tried.
+  private func sort(_ failures: [SingleConnectionFailure]) -> HTTPFailure {
+    let reasons = Set(failures.map { sort($0.error).reason })
+    if reasons == [.connectionRefused] {
+      let addresses = Self.list(failures.map(\.target))
+      return .init(reason: .connectionRefused, wasSent: false, detail: addresses)
+    }
+    let texts = failures.map { "\(Self.list([$0.target])): \(Self.detail(of: $0.error))" }
+    return .init(
+      reason: reasons.first { $0 == .timedOut(.connect) } ?? .unreachable, wasSent: false,
+      detail: texts.joined(separator: ", "))
+  }
+
+  private static func list(_ addresses: [SocketAddress]) -> String {
+    addresses.compactMap(\.ipAddress).joined(separator: ", ")
   }
 
   /// An error in words: a system call's in the system's, BoringSSL's by the name of its reason,

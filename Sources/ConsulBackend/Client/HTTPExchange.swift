@@ -45,6 +45,8 @@ final class HTTPExchange {
   var wasRetried = false
   /// Told when the exchange is to end early: the pool while it waits, then its connection.
   var onAbort: (() -> Void)?
+  /// What the pool says that it waits for, while it does.
+  var waitsFor: (() -> String)?
 
   private var step = ConsulStep.connect
   private var stepDeadline: NIODeadline
@@ -89,14 +91,15 @@ final class HTTPExchange {
   func abort(_ reason: ConsulFault.Reason) {
     guard !isFinished else { return }
     let onAbort = onAbort
-    finish(.failure(HTTPFailure(reason: reason, wasSent: wasSent)))
+    let detail = wasSent ? "" : waitsFor?() ?? ""
+    finish(.failure(HTTPFailure(reason: reason, wasSent: wasSent, detail: detail)))
     onAbort?()
   }
 
   func finish(_ result: Result<HTTPResponse, HTTPFailure>) {
     guard !isFinished else { return }
     isFinished = true
-    onAbort = nil
+    (onAbort, waitsFor) = (nil, nil)
     timer?.cancel()
     switch result {
     case .success(let response): reply.succeed(response)

@@ -58,6 +58,7 @@ final class HTTPPool {
     exchange.onAbort = { [weak self, weak exchange] in
       self?.waiting.removeAll { $0 === exchange }
     }
+    exchange.waitsFor = { [connector] in connector.waitsFor }
     exchange.enter(.connect, limit: nil)
     waiting.append(exchange)
     connectIfNeeded()

@@ -8,7 +8,7 @@ internal import Synchronization
 
 final class HTTPTransport: Sendable {
   private struct Running: Sendable {
-    let group: MultiThreadedEventLoopGroup
+    let own: ClientLoop
     let pool: NIOLoopBoundBox<HTTPPool>
     let executor: LoopExecutor
     /// What must not appear in any text.
@@ -31,10 +31,6 @@ final class HTTPTransport: Sendable {
     self.limits = limits
   }
 
-  deinit {
-    state.withLock { $0.running?.group.shutdownGracefully { _ in } }
-  }
-
   /// Sends `request` and waits for the reply, whatever its status, until `deadline`.
   func send(
     _ request: HTTPRequest, deadline: ContinuousClock.Instant
@@ -42,7 +38,7 @@ final class HTTPTransport: Sendable {
     let running = try start()
     // NIO counts nanoseconds in 64 bits; a day is forever here.
     let timeLeft = TimeAmount(min(deadline - .now, .seconds(86_400)))
-    let loop = running.group.any()
+    let loop = running.own.loop
     let reply = loop.makePromise(of: HTTPResponse.self)
     let exchange = NIOLoopBoundBox.makeBoxSendingValue(
       HTTPExchange(request, deadline: .now() + timeLeft, reply: reply), eventLoop: loop)
@@ -69,7 +65,7 @@ final class HTTPTransport: Sendable {
   /// Begins to open a connection, unless there is one.
   func prepare() {
     guard let running = try? start() else { return }
-    running.group.any().execute { running.pool.value.prepare() }
+    running.own.loop.execute { running.pool.value.prepare() }
   }
 
   private func start() throws(ConsulError) -> Running {
@@ -101,13 +97,12 @@ final class HTTPTransport: Sendable {
     }
     var headers = HTTPHeaders([("Host", endpoint.authority), ("User-Agent", "cni-ipam-consul")])
     headers.add(contentsOf: credentials.headers)
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let connector = HTTPConnector(
-      endpoint: endpoint, tls: tls, limits: limits, loop: group.any())
+    let own = ClientLoop()
+    let connector = HTTPConnector(endpoint, tls, limits, own)
     let pool = HTTPPool(connector, headers: headers, counters: counters)
     return Running(
-      group: group, pool: .makeBoxSendingValue(pool, eventLoop: group.any()),
-      executor: LoopExecutor(group.any()),
+      own: own, pool: .makeBoxSendingValue(pool, eventLoop: own.loop),
+      executor: LoopExecutor(own.loop),
       secrets: credentials.secrets)
   }
 
@@ -126,7 +121,7 @@ final class HTTPTransport: Sendable {
       return state
     }
     guard let running = before.running else { return }
-    try? await running.group.any().submit { running.pool.value.shutDown() }.get()
+    try? await running.own.loop.submit { running.pool.value.shutDown() }.get()
   }
 }
 
