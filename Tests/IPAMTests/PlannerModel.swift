@@ -7,7 +7,7 @@ import TestSupport
 
 // Two planners on one store, each with a few attachments that it acquires and releases again and again:
 // calls of one name overlap, are cancelled, and have deadlines from milliseconds to seconds; replies are
-// lost, late, silent; commits come late. Chance decides, from one seed, in virtual time.
+// lost, late, silent; commits come late; copies are old. Chance decides, from one seed, in virtual time.
 //
 // What is known of a name is what its callers were told, as long as one call of it followed the other:
 //
@@ -83,6 +83,8 @@ struct PlannerModel {
   /// When nothing was free last.
   private var lastFull: UInt64?
   private let capacity: Int
+  /// The store as it was after each of the last commits.
+  private var past: [[StoreKey: StoreEntry]] = [[:]]
 
   init(_ setting: Setting, seed: UInt64) throws {
     self.setting = setting
@@ -198,10 +200,26 @@ struct PlannerModel {
       if read.fails {
         processes[index].planner.readFailed(StoreError(.unavailable, "no answer"))
       } else {
-        processes[index].planner.learn(store.readNow(read.keys), consistency: read.consistency)
+        processes[index].planner.learn(
+          answer(read.keys, read.consistency), consistency: read.consistency)
       }
       deliver(index)
     }
+  }
+
+  /// What the store holds; of a copy, sometimes what it held some commits ago.
+  private mutating func answer(
+    _ keys: Set<StoreKey>, _ consistency: Consistency
+  ) -> [StoreKey: StoreEntry] {
+    guard consistency == .cached, happens(30) else { return store.readNow(keys) }
+    let chunks = past.randomElement(using: &chance) ?? [:]
+    let others = past.randomElement(using: &chance) ?? [:]
+    var answer: [StoreKey: StoreEntry] = [:]
+    for key in keys {
+      let entries = if case .chunk = key { chunks } else { others }
+      answer[key] = entries[key] ?? .absent
+    }
+    return answer
   }
 
   private mutating func perform(_ commit: Commit) -> CommitOutcome {
@@ -216,6 +234,7 @@ struct PlannerModel {
     if isFull { lastFull = now }
     defer { if isFull { lastFull = now } }
     guard case .conflict(let failed) = store.commitNow(operations, cursors: [:]) else {
+      past = past.suffix(7) + [store.entries]
       return .committed(Revision(store.entries.values.map(\.revision.number).max() ?? 0))
     }
     return .conflict(
