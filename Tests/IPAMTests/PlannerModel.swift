@@ -18,50 +18,6 @@ import TestSupport
 
 /// A cluster of two, and what its callers know.
 struct PlannerModel {
-  enum Known: Equatable {
-    case held(Attachment)
-    case none
-    case clearing
-    case open
-  }
-
-  struct Call {
-    let key: AttachmentKey
-    let isRelease: Bool
-    let called: UInt64
-    let deadline: UInt64
-    /// No other call of the name was open at any time of this one.
-    var isAlone: Bool
-  }
-
-  struct Sent {
-    let process: Int
-    let commit: Commit
-    let due: UInt64
-    let fate: Fate
-  }
-
-  enum Fate { case answered, lost, unanswered, late, refused, unavailable }
-
-  struct Process {
-    var planner: Planner
-    var calls: [UInt64: Call] = [:]
-    var reading: (keys: Set<StoreKey>, consistency: Consistency, due: UInt64, fails: Bool)?
-    var wake = UInt64.max
-  }
-
-  struct Setting {
-    var subnets: [SubnetRange.Text] = [SubnetRange.Text(subnet: "10.1.0.0/24")]
-    var operationLimit = 64
-    var cooldown: UInt32 = 0
-    /// A delete of what is gone already counts as done, as in Consul.
-    var deletesWhatIsGone = false
-    var names = 12
-    var faults = 25
-    /// Between calls, in nanoseconds, at most; sometimes it is fifty times as much.
-    var pause: UInt64 = 4_000_000
-  }
-
   let setting: Setting
   let store: MemoryStore
   let clock = VirtualClock()
