@@ -50,6 +50,14 @@ extension Planner {
       return .needs(needed, wish.needsAttachments ? .consistent : .cached)
     }
 
+    // A store may count a delete of what is gone as done. Where no bit moves with it, nothing but a
+    // look tells whether this is held or an old copy.
+    if !view.isConfirmed(.attachment(key)),
+      attachment.holdings.contains(where: { takenChunk($0, draft) == nil })
+    {
+      return .needs([.attachment(key)], .consistent)
+    }
+
     var grant = Draft.Grant(wish: wish, fulfilment: .released(attachment))
     grant.holdings.append(.attachment(key))
     draft.add(.delete(.attachment(key), expected: entry.revision))
@@ -90,13 +98,21 @@ extension Planner {
     }
   }
 
+  /// The chunk of a holding as it will be, if it can be read and the holding's bit is taken.
+  private func takenChunk(_ holding: Attachment.Holding, _ draft: Draft) -> Chunk? {
+    let place = holding.pool.node(of: holding.ordinal)
+    let key = ChunkKey(pool: holding.pool, node: place.node)
+    let chunk = draft.chunk(key) ?? view[.chunk(key)]?.chunk
+    return chunk.flatMap { $0.bitmap.isTaken(place.bit) ? $0 : nil }
+  }
+
   private func release(
     _ holding: Attachment.Holding, _ draft: inout Draft, _ grant: inout Draft.Grant
   ) {
     let place = holding.pool.node(of: holding.ordinal)
     var key = ChunkKey(pool: holding.pool, node: place.node)
     let entry = view[.chunk(key)] ?? .absent
-    guard var chunk = draft.chunk(key) ?? entry.chunk, chunk.bitmap.isTaken(place.bit) else {
+    guard var chunk = takenChunk(holding, draft) else {
       // Damaged, missing or clear already: the lease goes as long as the chunk stays as it is, and
       // the bit is left to repair.
       if !draft.touches(.chunk(key)) { draft.add(.check(.chunk(key), entry.revision)) }
