@@ -76,6 +76,12 @@ package final class FaultyProxy: Sendable {
     }
   }
 
+  /// Waits until nothing is under way: a request whose sender is gone may still be on its way to the
+  /// server, or in it.
+  package func settle() async throws {
+    while core.state.withLock({ $0.underWay > 0 }) { try await Task.sleep(for: .milliseconds(5)) }
+  }
+
   /// Sends on what was kept; the statuses that the server answered with.
   @discardableResult
   package func deliverLate() throws -> [Int] {
@@ -95,6 +101,8 @@ private struct ProxyState {
   var kept: [String] = []
   var transactions = 0
   var others = 0
+  /// Requests whose fate has not ended.
+  var underWay = 0
 }
 
 private final class ProxyCore: Sendable {
@@ -113,6 +121,8 @@ private final class ProxyCore: Sendable {
 extension ProxyCore {
   /// Serves one request; whether the connection may go on.
   func serve(_ text: String, _ connection: ScriptedServer.Connection) -> Bool {
+    state.withLock { $0.underWay += 1 }
+    defer { state.withLock { $0.underWay -= 1 } }
     switch fate(text) {
     case .pass: relay(text, connection)
     case .slow(let milliseconds):

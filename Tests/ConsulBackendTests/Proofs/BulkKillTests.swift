@@ -75,6 +75,7 @@ extension Proofs {
           ] in
           try await Self.work(address, prefix, 0, jobs: 1, of: count, file: file)
         }
+        try await proxy.settle()
         let heir = try Process(server.address, network, node: "n1")
         let found = try await heir.bulk.held(by: 1, deadline: Self.deadline)
         try await heir.expectExactly(found)
