@@ -154,9 +154,15 @@ struct Backend {
     _ surroundings: Surroundings
   ) throws -> NodeIdentity {
     do {
-      return try NodeIdentity(
+      let identity = try NodeIdentity(
         stateDirectory: stateDirectory, configuredName: settings.node,
         random: surroundings.random)
+      if identity.wasCopied {
+        warn(
+          "\(stateDirectory) is a copy of another machine's: this is another node, "
+            + "\(identity.node.name), which leaves alone what that one holds")
+      }
+      return identity
     } catch {
       if invocation.command == .add || invocation.command == .gc {
         throw CNIError(.inputOutput, error.description)

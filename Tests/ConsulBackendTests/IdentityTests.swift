@@ -39,4 +39,30 @@ import Testing
       #expect(try identity(folder, nil).node.name == "old")
     }
   }
+
+  /// A record of another machine's, which nobody could write over yet: all see the same in it. What says
+  /// less, as that of an earlier version, is one's own.
+  @Test(.enabled("no mark of this machine") { MachineMarks.here != MachineMarks() })
+  func aCopyOfAnothersRecord() throws {
+    let folder = try TemporaryFolder()
+    let here = MachineMarks.here
+    let (key, own) = here.system.map { ("system", $0) } ?? ("hardware", here.hardware ?? "")
+    func record(_ mark: String) throws {
+      try writeFile(folder.path + "/node", "instance 4f\n\(key) \(mark)\nhost old\nname old\n")
+    }
+    try record("0123456789abcdef")
+    let seen = try #require(NodeIdentity(keptIn: folder.path))
+    let taken = try identity(folder, nil)
+    #expect(seen == taken && taken.wasCopied && taken.node.instance != "4f")
+    #expect(taken.node.name == NodeFile.hostName && taken.earlierNames.isEmpty)
+    let again = try identity(folder, nil)
+    #expect(again.node == taken.node && !again.wasCopied)
+    try record("fedcba9876543210")
+    #expect(try identity(folder, nil).node.instance == taken.node.instance, "this machine's")
+    try record(own)
+    #expect(try identity(folder, nil).node.instance == "4f")
+    try writeFile(folder.path + "/node", "instance 4f\nhost old\nname old\n")
+    #expect(try identity(folder, nil).node.name == "old")
+    #expect(String(decoding: try readFile(folder.path + "/node"), as: UTF8.self).contains(own))
+  }
 }

@@ -175,8 +175,10 @@ enum NodeFile {
   }
 
   /// The kernel's identifier of this boot; empty where there is none.
-  static var bootID: String {
-    let path = "/proc/sys/kernel/random/boot_id"
+  static var bootID: String { firstWord(of: "/proc/sys/kernel/random/boot_id") }
+
+  /// The first word of a file of the system's; empty where there is none.
+  static func firstWord(of path: String) -> String {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return "" }
     defer { close(descriptor) }
