@@ -41,6 +41,15 @@ package struct ConsulCluster: Sendable {
     return leader
   }
 
+  /// The leader, once it is not `server`, which is a caller's only way to the cluster.
+  package func leader(otherThan server: ConsulServer) async throws -> ConsulServer {
+    while true {
+      let leader = try await leader()
+      if leader !== server { return leader }
+      try await server.restart()
+    }
+  }
+
   /// The servers other than the leader.
   package func followers() async throws -> [ConsulServer] {
     let leader = try await leader()

@@ -131,6 +131,7 @@ package final class ConsulServer: Sendable {
       "disable_update_check = true",
       "retry_interval = \"1s\"",
       "performance { raft_multiplier = 1 }",
+      "telemetry { prometheus_retention_time = \"24h\" disable_hostname = true }",
       "client_addr = \"\(host)\"",
       "addresses { http = \"\(host)\(socket)\" }",
       options.configuration,
@@ -172,7 +173,7 @@ package final class ConsulServer: Sendable {
       throw TestSupportError("\(error):\n\(log.suffix(2000))")
     }
     guard isRunning else { throw TestSupportError("Consul ended:\n\(log.suffix(2000))") }
-    try bootstrapACL()
+    try await bootstrapACL()
   }
 
   private func isReady() -> Bool {
@@ -182,12 +183,29 @@ package final class ConsulServer: Sendable {
     return read.status == 404 || read.status == 403
   }
 
-  private func bootstrapACL() throws {
+  private func bootstrapACL() async throws {
     guard usesACL, managementToken == nil else { return }
-    let reply = try request("PUT", "/v1/acl/bootstrap")
+    var reply = (status: 0, body: "")
+    // A leader begins with the ACLs of old, until it has looked what all servers can do.
+    try await eventually("the ACLs of today") {
+      reply = try request("PUT", "/v1/acl/bootstrap")
+      return !reply.body.contains("legacy mode")
+    }
     token.withLock { $0 = reply.body.member("SecretID") }
     guard managementToken != nil else {
       throw TestSupportError("no management token: \(reply.body)")
+    }
+  }
+
+  /// Transactions and other writes of keys that the server carried out, those that lost too. Of what
+  /// Consul writes for itself nothing is among them.
+  package func writes() throws -> Int {
+    let reply = try request("GET", "/v1/agent/metrics?format=prometheus")
+    guard reply.status == 200 else { throw TestSupportError("no metrics: \(reply)") }
+    return reply.body.split(separator: "\n").reduce(0) { sum, line in
+      let words = line.split(separator: " ")
+      let isCount = line.hasPrefix("consul_fsm_txn_count") || line.hasPrefix("consul_fsm_kvs_count")
+      return sum + (isCount ? words.last.flatMap { Int($0) } ?? 0 : 0)
     }
   }
 

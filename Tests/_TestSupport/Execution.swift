@@ -26,6 +26,8 @@ package struct Execution: Sendable {
   package var input = Input.text("")
   /// If set, the program is killed (SIGKILL) so many microseconds after its start.
   package var killedAfter: UInt32?
+  /// One that does not end in so many seconds is killed.
+  package var patience = 300
 
   package init(_ command: [String]) {
     self.command = command
@@ -46,7 +48,7 @@ package struct Execution: Sendable {
     }
   }
 
-  /// Runs the program to its end. One that does not end within a minute is killed.
+  /// Runs the program to its end, or for as long as ``patience`` is.
   package func run() async throws -> Ended {
     try await withCheckedThrowingContinuation { continuation in
       onNewThread { continuation.resume(with: Result { try runBlocking() }) }
@@ -59,7 +61,7 @@ package struct Execution: Sendable {
     let errorOutput = try NamelessFile()
     let input = try InputFile(input)
     let pid = try start(input.descriptor, output.descriptor, errorOutput.descriptor)
-    Watchdog.shared.watch(pid)
+    Watchdog.shared.watch(pid, for: patience)
     if let killedAfter {
       usleep(killedAfter)
       kill(pid, SIGKILL)
@@ -145,8 +147,8 @@ private final class InputFile {
 /// Ends programs that hang, so that a broken one fails its test instead of stopping all of them.
 private final class Watchdog: Sendable {
   static let shared = Watchdog()
-  private static let patience = 60
 
+  /// Seconds that are left.
   private let seconds = Mutex<[pid_t: Int]>([:])
 
   private init() {
@@ -154,15 +156,15 @@ private final class Watchdog: Sendable {
       while true {
         sleep(1)
         seconds.withLock { running in
-          for (pid, age) in running {
-            running[pid] = age + 1
-            if age == Self.patience { kill(pid, SIGKILL) }
+          for (pid, left) in running {
+            running[pid] = left - 1
+            if left == 0 { kill(pid, SIGKILL) }
           }
         }
       }
     }
   }
 
-  func watch(_ pid: pid_t) { seconds.withLock { $0[pid] = 0 } }
+  func watch(_ pid: pid_t, for patience: Int) { seconds.withLock { $0[pid] = patience } }
   func forget(_ pid: pid_t) { seconds.withLock { $0[pid] = nil } }
 }

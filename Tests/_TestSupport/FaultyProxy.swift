@@ -11,6 +11,8 @@ package final class FaultyProxy: Sendable {
     case pass
     /// Sent on, and the reply comes this many milliseconds late.
     case slow(milliseconds: Int)
+    /// Sent on, and the reply comes when the gate is open.
+    case held(Gate)
     /// Sent on, and the reply has this in its Date header.
     case dated(String)
     /// Never sent on; the client's connection is closed.
@@ -128,6 +130,10 @@ extension ProxyCore {
     case .slow(let milliseconds):
       let reply = try? forward(text)
       blockThread(milliseconds: milliseconds)
+      if let reply { connection.write(reply) }
+    case .held(let gate):
+      let reply = try? forward(text)
+      gate.wait()
       if let reply { connection.write(reply) }
     case .dated(let date):
       if let reply = try? forward(text) {

@@ -191,16 +191,19 @@ func freePorts(_ count: Int, on hosts: [String]) throws -> [Int] {
   return ports
 }
 
+/// A port of 127.0.0.1 where nobody listens, nor will: no server of these tests gets it.
+package func unusedPort() throws -> Int { try freePorts(1, on: ["127.0.0.1"])[0] }
+
 private let givenPorts = Mutex<Set<Int>>([])
 
 /// One HTTP request over a connection of its own: how the tests look at a server behind the back
-/// of the client under test.
+/// of the client under test. Who says nothing for so many seconds gives no answer.
 package func plainHTTP(
   _ method: String, _ host: String, _ port: Int, _ path: String, token: String? = nil,
-  body: String = ""
+  body: String = "", seconds: Int = 10
 ) throws -> (status: Int, body: String) {
   let socket = try LoopbackSocket.connect(host, port)
-  socket.limitReads(seconds: 10)
+  socket.limitReads(seconds: seconds)
   let header = token.map { "X-Consul-Token: \($0)\r\n" } ?? ""
   let length = "Content-Length: \(body.utf8.count)\r\n"
   let head = "\(method) \(path) HTTP/1.0\r\nHost: \(host)\r\n\(header)\(length)\r\n"

@@ -24,11 +24,17 @@ package final class NewerConsul: Sendable {
     core.keys.withLock { $0.limit = limit }
   }
 
+  /// Answers nothing more before a gate is open.
+  package func hold(_ gate: Gate) {
+    core.keys.withLock { $0.gate = gate }
+  }
+
   package init() throws {
     let core = Core()
     self.core = core
     server = try ScriptedServer { connection in
       while let request = connection.request() {
+        core.keys.withLock { $0.gate }?.wait()
         let reply = core.keys.withLock { $0.answer(request) }
         connection.reply(
           reply.status, reply.body, headers: "X-Consul-Index: \(reply.index)\r\n")
@@ -53,6 +59,7 @@ private struct Keys {
   var index = 1
   /// Operations of one transaction.
   var limit = 128
+  var gate: Gate?
 
   mutating func answer(_ request: String) -> (status: Int, body: String, index: Int) {
     let words = request.prefix { !$0.isNewline }.split(separator: " ")
