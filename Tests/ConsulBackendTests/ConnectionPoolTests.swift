@@ -188,7 +188,7 @@ extension ScriptedServer.Connection {
   }
 
   @Test func nobodyThere() async throws {
-    let port = try ScriptedServer { _ in }.port  // gone at the end of this line
+    let port = try unusedPort()
     let client = try makeClient("127.0.0.1:\(port)")
     let outcome = await client.transaction(commit)
     #expect(outcome.failure == .notApplied(.connectionRefused))
