@@ -17,7 +17,7 @@ extension Proofs {
     @Test func anAgentThatLimitsItsRate() async throws {
       let server = try await Self.server.value
       let agent = try await server.startAgent(
-        configuration: "limits { rpc_rate = 40, rpc_max_burst = 4 }\ndisable_coordinates = true")
+        configuration: "limits { rpc_rate = 40, rpc_max_burst = 1 }\ndisable_coordinates = true")
       let network = try TestNetwork(["10.1.0.0/24", "2001:db8::/64"])
       let processes = try (0..<3).map { try Process(agent.address, network, node: "n\($0)") }
       try await withThrowingTaskGroup(of: Void.self) { group in

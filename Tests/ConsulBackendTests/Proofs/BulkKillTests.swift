@@ -29,7 +29,8 @@ extension Proofs {
       return network
     }
 
-    /// What a process does until it is killed: it says who it is, and takes job after job.
+    /// What a process does until it is killed: it says who it is, and takes job after job. When the first
+    /// is done it says that, too.
     private static func work(
       _ address: String, _ prefix: String, _ node: Int, jobs first: UInt64, of count: Int,
       file: String
@@ -38,6 +39,7 @@ extension Proofs {
       let process = try Process(address, try network(prefix), node: "n\(node)")
       for job in first... {
         _ = try await process.bulk.acquire(count, job: job, deadline: deadline)
+        if job == first { try writeFile(file + ".done", "1") }
       }
     }
 
@@ -106,8 +108,10 @@ extension Proofs {
       // The killers are processes too: waiting for a victim's end may take all threads of this one.
       var killers: [ChildProcess] = []
       for (worker, delay) in delays.enumerated() {
+        // One of them has done something before it is killed, however slow the machine is.
+        let sign = worker == 0 ? "$0.done" : "$0"
         let script = """
-          while [ ! -s "$0" ]; do sleep 0.02; done; sleep \(Double(delay) / 1_000)
+          while [ ! -s "\(sign)" ]; do sleep 0.02; done; sleep \(Double(delay) / 1_000)
           kill -9 $(cat "$0")
           """
         killers.append(try await .start(["sh", "-c", script, "\(folder.path)/\(worker)"]))

@@ -97,18 +97,21 @@ extension Proofs {
       let proxy = try FaultyProxy(server)
       let process = try Process(proxy.address, network, isOnLoop: isOnLoop)
       try await process.add("stays")
-      let seen = Counter()
+      let (seen, isTold) = (Counter(), Gate())
+      defer { isTold.open() }
       proxy.setRule { request in
         guard request.makesAttachments, request.number == 0 else { return .pass }
         seen.add()
-        return .slow(milliseconds: 500)
+        return .held(isTold)
       }
       let caller = Task(executorPreference: isOnLoop ? process.store.executor : nil) {
-        await process.failureOfAdd("goes", within: isCancelled ? 30_000 : 150)
+        isCancelled
+          ? await process.failureOfAdd("goes") : await process.failureOfHastyAdd("goes")
       }
       try await eventually("the commit") { seen.value == 1 }
       if isCancelled { caller.cancel() }
       let error = try #require(await caller.value)
+      isTold.open()
       guard case .outcomeUnknown = error else {
         Issue.record("\(error)")
         return
@@ -130,11 +133,12 @@ extension Proofs {
       let proxy = try FaultyProxy(server)
       let process = try Process(proxy.address, network)
       try await process.add("first")
-      let seen = Counter()
+      let (seen, isTold) = (Counter(), Gate())
+      defer { isTold.open() }
       proxy.setRule { request in
-        if request.isTransaction { seen.add() }
-        let isSlow = request.isTransaction ? request.number == 0 : request.number < 4
-        return isSlow ? .slow(milliseconds: request.isTransaction ? 200 : 1_000) : .pass
+        guard request.isTransaction else { return .held(isTold) }
+        seen.add()
+        return request.number == 0 ? .slow(milliseconds: 200) : .pass
       }
       // While a commit is under way both queue, and share the read that their DELs begin with.
       async let busy = Result.of { try await process.add("busy") }
@@ -145,9 +149,11 @@ extension Proofs {
       }
       async let patient = Result.of { try await process.delete("first") }
       _ = try await busy.get()
-      let answers = await (impatient, patient)
-      #expect(throws: AllocationError.self) { try answers.0.get() }
-      #expect(throws: Never.self) { try answers.1.get() }
+      let first = await impatient
+      #expect(throws: AllocationError.self) { try first.get() }
+      isTold.open()
+      let second = await patient
+      #expect(throws: Never.self) { try second.get() }
       try await network.expectSound(on: server)
     }
   }

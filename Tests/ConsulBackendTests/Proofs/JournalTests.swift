@@ -11,11 +11,7 @@ import Testing
 
 extension Proofs {
   @Suite(.serialized) struct JournalTests {
-    private static let server = Task {
-      var options = ConsulServer.Options()
-      options.configuration = "disable_coordinates = true"
-      return try await ConsulServer.start(options)
-    }
+    private static let server = Task { try await ConsulServer.start() }
 
     /// A network's journals as they stand, in the order of the commits.
     private func journal(_ network: TestNetwork, node: String? = nil) async throws
@@ -100,10 +96,9 @@ extension Proofs {
       let proxy = try FaultyProxy(server)
       let process = try Process(proxy.address, network)
       try await process.add("first")
-      try await withThrowingTaskGroup(of: Void.self) { group in
-        for index in 0..<200 { group.addTask { try await process.add("c\(index)") } }
-        try await group.waitForAll()
-      }
+      let allWait = Gate()
+      proxy.setRule { $0.isTransaction && $0.number == 0 ? .held(allWait) : .pass }
+      try await process.addAll(200, named: "c", behind: allWait)
       #expect(process.store.traits.operationLimit == 64)
       let sizes = proxy.requests.filter { $0.hasPrefix("PUT /v1/txn") }
         .map { $0.split(separator: "\"Verb\"", omittingEmptySubsequences: false).count - 1 }
@@ -119,25 +114,47 @@ extension Proofs {
     @Test func processesShareTheCount() async throws {
       let server = try await Self.server.value
       let network = try TestNetwork(["10.1.0.0/16"], journal: 256)
-      let folder = try TemporaryFolder()
-      let state = NodeState(
-        folder: folder.path + "/state", bootID: "boot", surroundings: .system)
-      state.beginNotes(in: "n0", at: NoteCount(position: 250, lost: 0))
-      let positions = await withTaskGroup(of: [UInt64].self) { group in
-        for _ in 0..<8 {
-          group.addTask {
-            let other = NodeState(
-              folder: folder.path + "/state", bootID: "boot", surroundings: .system)
-            return (0..<50).compactMap { _ in other.nextNote(in: "n0")?.position }
-          }
-        }
-        return await group.reduce(into: []) { $0 += $1 }
+      // Who has waited for a tenth of a second goes on without the lock: on a machine that is so slow it
+      // is done again.
+      var folder = try TemporaryFolder()
+      var taken = try await takePlaces(folder.path)
+      for _ in 0..<50 where taken.slowest > 90_000_000 {
+        folder = try TemporaryFolder()
+        taken = try await takePlaces(folder.path)
       }
-      #expect(positions.sorted() == Array(250..<650))
+      #expect(taken.positions.sorted() == Array(250..<650), "\(taken.slowest) ns for one place")
       let process = try Process(
         server.address, network, stateDirectory: folder.path)
       try await process.add("c0")
       #expect(try await journal(network).map(\.position) == [650])
+    }
+
+    /// Eight processes that take fifty places each, from 250, and how long one took at most.
+    private func takePlaces(_ folder: String) async throws -> (
+      positions: [UInt64], slowest: UInt64
+    ) {
+      @Sendable func process() -> NodeState {
+        NodeState(folder: folder + "/state", bootID: "boot", surroundings: .system)
+      }
+      process().beginNotes(in: "n0", at: NoteCount(position: 250, lost: 0))
+      return await withTaskGroup(of: (positions: [UInt64], slowest: UInt64).self) { group in
+        for _ in 0..<8 {
+          group.addTask {
+            let state = process()
+            var taken: (positions: [UInt64], slowest: UInt64) = ([], 0)
+            for _ in 0..<50 {
+              let began = Surroundings.system.monotonic()
+              taken.positions += [state.nextNote(in: "n0")?.position].compactMap { $0 }
+              taken.slowest = max(taken.slowest, Surroundings.system.monotonic() - began)
+            }
+            return taken
+          }
+        }
+        return await group.reduce(into: ([], 0)) { all, one in
+          all.positions += one.positions
+          all.slowest = max(all.slowest, one.slowest)
+        }
+      }
     }
 
     /// Whoever holds the count's lock and was stopped delays nobody for long.
@@ -164,8 +181,7 @@ extension Proofs {
         try Process(server.address, network, node: "n\($0)")
       }
       for process in processes { try await process.add("first") }
-      let observer = try makeClient(server.address)
-      let before = try await observer.agent().lastLogIndex ?? 0
+      let before = try server.writes()
       let lostBefore = try await lost(network)
       try await withThrowingTaskGroup(of: Void.self) { group in
         for process in processes {
@@ -173,11 +189,10 @@ extension Proofs {
         }
         try await group.waitForAll()
       }
-      let grown = Int(try await observer.agent().lastLogIndex ?? 0) - Int(before)
+      let grown = try server.writes() - before
       let lost = try await lost(network) - lostBefore
       #expect(lost > 0, "nobody met")
       #expect(grown == 96 + lost, "\(grown) entries of the log, 96 commits, \(lost) lost")
-      await observer.shutdown()
       for process in processes { await process.client.shutdown() }
     }
 

@@ -164,11 +164,12 @@ extension Proofs {
         if request.isTransaction && request.number == 0 { return .late }
         return .answer(status: status, body: text, isSentOn: false)
       }
-      let error = await process.failureOfAdd("c1", within: 500)
+      let error = await process.failureOfHastyAdd("c1")
       guard case .outcomeUnknown? = error else {
         Issue.record("\(String(describing: error))")
         return
       }
+      try await eventually("the copy") { proxy.kept == 1 }
       let next = try Process(server.address, network, stateDirectory: folder.path)
       try await next.delete("c1")
       #expect(try proxy.deliverLate() == [409])
@@ -211,23 +212,18 @@ extension Proofs {
       let proxy = try FaultyProxy(server)
       let process = try Process(proxy.address, network, stateDirectory: folder.path)
       try await process.add("c0")
-      func add(_ address: String, _ milliseconds: UInt64) async throws -> Acquired {
-        try await process.allocator.acquire(
-          AcquireRequest(
-            attachment: process.key("c1"), requested: [try IPAddress(parsing: address)]),
-          deadline: Surroundings.system.deadline(inMilliseconds: milliseconds))
-      }
       proxy.setRule { request in
         guard request.isTransaction else { return .pass }
         if request.number == 0 { return .late }
         return .answer(status: 500, body: "No cluster leader", isSentOn: false)
       }
-      let result = await Result.of { try await add("10.1.0.77", 500) }
-      #expect(throws: AllocationError.self) { try result.get() }
+      let wanted = try ["10.1.0.77", "10.1.200.77"].map { try IPAddress(parsing: $0) }
+      #expect(await process.failureOfHastyAdd("c1", requested: [wanted[0]]) != nil)
+      try await eventually("the copy") { proxy.kept == 1 }
       // Until the process has given up to fence it.
       await process.allocator.settle()
       proxy.setRule { _ in .pass }
-      _ = try await add("10.1.200.77", 30_000)
+      try await process.add("c1", requested: [wanted[1]])
       try await process.delete("c1")
       #expect(try proxy.deliverLate() == [409])
       #expect(try await network.attachments(on: server) == [process.key("c0")])
@@ -246,10 +242,11 @@ extension Proofs {
         if request.number == 1 { return .late }
         return .answer(status: 500, body: "No cluster leader", isSentOn: false)
       }
-      guard case .outcomeUnknown? = await process.failureOfAdd("c1", within: 500) else {
+      guard case .outcomeUnknown? = await process.failureOfHastyAdd("c1") else {
         Issue.record("something is known")
         return
       }
+      try await eventually("the copy") { proxy.kept == 1 }
       await process.allocator.settle()
       let removed = try await Process(server.address, network).store.removeNetwork(
         force: false, dryRun: false,

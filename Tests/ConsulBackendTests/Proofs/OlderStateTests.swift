@@ -34,9 +34,9 @@ extension Proofs {
           server.address, network, node: node,
           stateDirectory: node == "n0" ? folder.path : nil)
       }
-      try await process().add("old")
+      try await process().addAndEnd("old")
       try await snapshot("save", server, folder.path + "/snapshot")
-      for index in 0..<10 { try await process().add("lost\(index)") }
+      for index in 0..<10 { try await process().addAndEnd("lost\(index)") }
       try await snapshot("restore", server, folder.path + "/snapshot")
       if since == .othersWrote {
         // A node that saw nothing cannot know; it makes the store's numbers grow again.
@@ -101,7 +101,7 @@ extension Proofs {
       }
       let old = try await process("n1").add("old").attachment.holdings[0]
       try await snapshot("save", server, folder.path + "/snapshot")
-      let lost = try await process().add("lost").attachment.holdings[0]
+      let lost = try await process().addAndEnd("lost").attachment.holdings[0]
       #expect(old.pool.node(of: old.ordinal).node != lost.pool.node(of: lost.ordinal).node)
       try await snapshot("restore", server, folder.path + "/snapshot")
       let deadline = Surroundings.system.deadline(inMilliseconds: 30_000)
@@ -129,8 +129,8 @@ extension Proofs {
       let folder = try TemporaryFolder()
       let before = try Process(old.address, network, stateDirectory: folder.path)
       // Else the definitions could have the same index by chance.
-      for key in 0..<5 { _ = try old.request("PUT", "/v1/kv/other\(key)", body: "") }
-      for index in 0..<20 { try await before.add("e\(index)") }
+      for key in 0..<100 { _ = try old.request("PUT", "/v1/kv/other\(key)", body: "") }
+      for index in 0..<20 { try await before.addAndEnd("e\(index)") }
       try await Process(server.address, network, node: "n1").add("c0")
       let proxy = try FaultyProxy(server) { request in
         request.text.contains("/pools/") && request.text.contains("consistent")
@@ -155,7 +155,7 @@ extension Proofs {
       try await other.add("first")
       if before == 0 { try await other.delete("first") }
       try await snapshot("save", server, folder.path + "/snapshot")
-      for index in 0..<(before == 0 ? 5 : 4) { try await process().add("lost\(index)") }
+      for index in 0..<(before == 0 ? 5 : 4) { try await process().addAndEnd("lost\(index)") }
       try await snapshot("restore", server, folder.path + "/snapshot")
       #expect(isOlder(await (try process()).failureOfAdd("next")))
     }

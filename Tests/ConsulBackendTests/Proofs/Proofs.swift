@@ -54,11 +54,34 @@ final class Process: Sendable {
 
   @discardableResult
   func add(
-    _ container: String, within milliseconds: UInt64 = 30_000
+    _ container: String, requested: [IPAddress] = [], within milliseconds: UInt64 = 30_000
   ) async throws(AllocationError) -> Acquired {
     try await allocator.acquire(
-      AcquireRequest(attachment: key(container)),
+      AcquireRequest(attachment: key(container), requested: requested),
       deadline: Surroundings.system.deadline(inMilliseconds: milliseconds))
+  }
+
+  /// The ADD of a process that ends then, as the plugin does: with its turn, and so with what the node's
+  /// next one finds.
+  @discardableResult
+  func addAndEnd(_ container: String) async throws(AllocationError) -> Acquired {
+    let acquired = try await add(container)
+    await allocator.settle()
+    return acquired
+  }
+
+  /// So many at once. All of them wait when the gate opens, behind which the first commit is kept.
+  func addAll(_ count: Int, named name: String, behind gate: Gate = Gate()) async throws {
+    let begun = Counter()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for index in 0..<count {
+        group.addTask {
+          if begun.add() == count { gate.open() }
+          try await self.add("\(name)\(index)")
+        }
+      }
+      try await group.waitForAll()
+    }
   }
 
   @discardableResult
@@ -71,14 +94,27 @@ final class Process: Sendable {
 
   /// The error of an ADD that should fail; nil if it does not.
   func failureOfAdd(
-    _ container: String, within milliseconds: UInt64 = 30_000
+    _ container: String, requested: [IPAddress] = [], within milliseconds: UInt64 = 30_000
   ) async -> AllocationError? {
     do throws(AllocationError) {
-      try await add(container, within: milliseconds)
+      try await add(container, requested: requested, within: milliseconds)
       return nil
     } catch {
       return error
     }
+  }
+
+  /// The error of an ADD that has little time: more of it where the machine is so slow that no commit was
+  /// sent before it was over.
+  func failureOfHastyAdd(
+    _ container: String, requested: [IPAddress] = []
+  ) async -> AllocationError? {
+    var error: AllocationError?
+    for patience in [500, 2_000, 8_000, 30_000] as [UInt64] {
+      error = await failureOfAdd(container, requested: requested, within: patience)
+      guard case .deadlineExceeded? = error else { break }
+    }
+    return error
   }
 }
 

@@ -158,7 +158,7 @@ extension Proofs {
       try await process.add("c0")
       proxy.setRule { $0.isTransaction && $0.number == 0 ? .dropReply : fate }
       let before = proxy.requests.count
-      let error = await process.failureOfAdd("c1", within: 1_000)
+      let error = await process.failureOfHastyAdd("c1")
       guard case .outcomeUnknown? = error else {
         Issue.record("\(String(describing: error))")
         return

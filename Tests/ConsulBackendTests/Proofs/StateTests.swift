@@ -15,8 +15,10 @@ extension Proofs {
 
     /// The files of a state directory, by their paths in it.
     private func files(_ folder: String) async throws -> [String] {
-      try await ChildProcess.run(["find", folder, "-type", "f"]).split(separator: "\n")
-        .map { String($0) }
+      try await ChildProcess.run(["find", folder, "-ignore_readdir_race", "-type", "f"]).split(
+        separator: "\n"
+      )
+      .map { String($0) }
     }
 
     @Test(arguments: ["", "garbage", "CIPNODE1", String(repeating: "\u{0}", count: 100_000)])
@@ -62,7 +64,7 @@ extension Proofs {
       let network = try TestNetwork(["10.1.0.0/29"])
       let folder = try TemporaryFolder()
       let address = try await Process(server.address, network, stateDirectory: folder.path)
-        .add("c0").attachment.holdings[0].address
+        .addAndEnd("c0").attachment.holdings[0].address
       let other = try Process(server.address, network)
       try await other.delete("c0")
       var heir: String?
@@ -84,7 +86,7 @@ extension Proofs {
       let network = try TestNetwork()
       let folder = try TemporaryFolder()
       let elsewhere = try Process(other.address, network, stateDirectory: folder.path)
-      for index in 0..<(20 - ahead) { try await elsewhere.add("e\(index)") }
+      for index in 0..<(20 - ahead) { try await elsewhere.addAndEnd("e\(index)") }
       for index in 0..<ahead + 1 { try await Process(server.address, network).add("c\(index)") }
       let process = try Process(server.address, network, stateDirectory: folder.path)
       try await process.add("new")
@@ -214,7 +216,8 @@ extension Proofs {
       let holder = try #require(NodeFile.openLock(path + "/lock"))
       #expect(NodeFile.tryLock(holder))
       let state = NodeState(folder: path, bootID: "boot", surroundings: .system)
-      let longest = Surroundings.system.deadline(inMilliseconds: 30_000)
+      // A second for each is five minutes.
+      let longest = Surroundings.system.deadline(inMilliseconds: 200_000)
       for _ in 0..<300 {
         await state.beginTurn(deadline: Surroundings.system.deadline(inMilliseconds: 200)) {}
         state.endTurn()

@@ -18,8 +18,10 @@ extension Proofs {
     enum Harm: CaseIterable, Sendable { case garbage, anotherCluster, gone }
 
     private func files(_ folder: String) async throws -> [String] {
-      try await ChildProcess.run(["find", folder, "-type", "f"]).split(separator: "\n")
-        .map { String($0) }
+      try await ChildProcess.run(["find", folder, "-ignore_readdir_race", "-type", "f"]).split(
+        separator: "\n"
+      )
+      .map { String($0) }
     }
 
     /// The copy of a node for which the same network went on elsewhere.
