@@ -140,7 +140,7 @@ private final class SmallDisk: Sendable {
   }
 
   func fill() {
-    let descriptor = open(path + "/ballast", O_WRONLY | O_CREAT, 0o600)
+    let descriptor = open(path + "/ballast", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     let block = [UInt8](repeating: 0, count: 1_024)
     while write(descriptor, block, block.count) > 0 {}
     close(descriptor)

@@ -79,11 +79,11 @@ final class WrongStore: StoreWrapper {
     return traits
   }
 
-  /// A few milliseconds, or until somebody has written: a fault that shows on a busy machine too.
+  /// Until somebody has written, if there is somebody: a fault that shows on a busy machine too.
   private func waitForAWriter(
     after seen: [StoreKey: StoreEntry], _ deadline: Deadline
   ) async throws(StoreError) {
-    for _ in 0..<30 {
+    for _ in 0..<300 {
       await Surroundings.system.sleep(100_000)
       let keys = Set(seen.keys)
       let now = try await base.read(keys, consistency: .consistent, deadline: deadline)

@@ -17,13 +17,20 @@ private final class SilentStore: StoreWrapper {
 
   let base = MemoryStore()
   private let silence = Mutex<Silence?>(nil)
+  private let asked = Counter()
   var wrapped: any AllocationStore { base }
 
   func fall(_ silence: Silence) { self.silence.withLock { $0 = silence } }
 
   private func isSilent(_ what: Silence) -> Bool { silence.withLock { $0 == what } }
 
+  /// Returns once somebody waits for an answer in vain.
+  func isAsked() async throws {
+    try await eventually("somebody asks") { asked.value > 0 }
+  }
+
   private func pass(_ deadline: Deadline) async {
+    asked.add()
     await Surroundings.system.sleep(Surroundings.system.remaining(until: deadline))
   }
 
@@ -74,7 +81,7 @@ private final class SilentStore: StoreWrapper {
     let first = AcquireRequest(attachment: key("first"))
     _ = try await allocator.acquire(first, deadline: surroundings.deadline(inMilliseconds: 60_000))
     store.fall(silence)
-    await withTaskGroup(of: Void.self) { group in
+    try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
         // A release, because it has to read.
         _ = try? await allocator.release(
@@ -83,7 +90,7 @@ private final class SilentStore: StoreWrapper {
           AcquireRequest(attachment: key("other")),
           deadline: surroundings.deadline(inMilliseconds: 100_000))
       }
-      await surroundings.sleep(300_000_000)
+      try await store.isAsked()
       let begun = surroundings.monotonic()
       for index in 0..<3 {
         await #expect(throws: AllocationError.self) {
@@ -120,7 +127,7 @@ private final class SilentStore: StoreWrapper {
         return error
       }
     }
-    await surroundings.sleep(300_000_000)
+    try await store.isAsked()
     release.cancel()
     guard case .outcomeUnknown? = await release.value else {
       Issue.record("\(String(describing: await release.value))")

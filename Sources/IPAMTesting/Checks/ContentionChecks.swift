@@ -1,11 +1,16 @@
 import AddressSpace
 import BitmapAllocator
 import IPAM
+internal import Synchronization
 
 // Writers that race for the same keys.
 
 private let writers = 16
 private let rounds = 4
+
+private final class Reader: Sendable {
+  let isDone = Mutex(false)
+}
 
 let contentionChecks: [ConformanceCheck] = [
   ConformanceCheck("no update of a chunk is lost", skips: ConformanceCheck.needsRecords) { bench in
@@ -60,9 +65,13 @@ let contentionChecks: [ConformanceCheck] = [
   ConformanceCheck("a snapshot shows whole commits") { bench in
     let addresses = [try bench.address(2), try bench.address(2, set: 1)]
     let keys = Set(addresses.map(StoreKey.lease))
+    let reader = Reader()
     try await withThrowingTaskGroup { group in
       group.addTask {
-        for round in 0..<50 {
+        var round = 0
+        // As long as somebody reads: else all may be written before the first look.
+        while !reader.isDone.withLock({ $0 }) {
+          round += 1
           let key = bench.key("c\(round)")
           // A reader may move the revisions of a store that keeps only leases.
           while try await !bench.wins(bench.granting(addresses, to: key)) {}
@@ -72,6 +81,7 @@ let contentionChecks: [ConformanceCheck] = [
         }
       }
       group.addTask {
+        defer { reader.isDone.withLock { $0 = true } }
         for _ in 0..<200 {
           await Task.yield()
           let found = try await bench.read(keys, .snapshot)
