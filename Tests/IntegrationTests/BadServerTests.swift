@@ -24,12 +24,16 @@ struct BadServerTests {
   ) async throws {
     let (configuration, state) = try configuration(port, more)
     defer { withExtendedLifetime(state) {} }
-    for command in ["ADD", "CHECK", "DEL"] {
-      Refusal(code, words: words).expect(try await Call(command, configuration).run())
+    for command in ["ADD", "CHECK", "DEL", "STATUS", "GC"] {
+      var call = configuration.merging(command == "GC" ? ["cni.dev/valid-attachments": []] : [:])
+      var answer = try await Call(command, call).run()
+      if !words.allSatisfy({ answer.description.contains($0) }) {
+        // On a machine that is so busy that nothing was heard of the server in that time.
+        call["ipam"]?["timeout"] = "20s"
+        answer = try await Call(command, call).run()
+      }
+      Refusal(command == "STATUS" ? 50 : code, words: words).expect(answer)
     }
-    Refusal(50, words: words).expect(try await Call("STATUS", configuration).run())
-    let collection = configuration.merging(["cni.dev/valid-attachments": []])
-    Refusal(code, words: words).expect(try await Call("GC", collection).run())
   }
 
   @Test func nobodyListens() async throws {
@@ -80,9 +84,7 @@ struct BadServerTests {
 
   @Test func noLeader() async throws {
     let server = try ScriptedServer.always(500, "No cluster leader")
-    // Time for one answer at least, however busy the machine is.
-    try await expectRefusals(
-      server.port, code: 11, words: ["No cluster leader"], ["timeout": "5s"])
+    try await expectRefusals(server.port, code: 11, words: ["No cluster leader"])
   }
 
   /// A token without the right: said at once, because trying again cannot help, and not shown.

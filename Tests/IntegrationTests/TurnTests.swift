@@ -30,13 +30,18 @@ struct TurnTests {
       try await group.waitForAll()
     }
     let took = ContinuousClock.now - began
-    #expect(took > .milliseconds(900) && took < .seconds(15), "\(took)")
+    #expect(took > .milliseconds(900) && took < .seconds(25), "\(took)")
     let audit = try network.audit()
     #expect(audit.holders.count == 4 && audit.problems.isEmpty, "\(audit)")
 
     for file in held { close(file) }
-    let next = ContinuousClock.now
-    try await Call("DEL", configuration).succeeds()
-    #expect(ContinuousClock.now - next < .milliseconds(900), "the turn was not free again")
+    // Who does not get the turn waits for a second each time; who does may be slow for other reasons.
+    var quickest = Duration.seconds(1)
+    for _ in 0..<50 where quickest > .milliseconds(900) {
+      let next = ContinuousClock.now
+      try await Call("DEL", configuration).succeeds()
+      quickest = min(quickest, ContinuousClock.now - next)
+    }
+    #expect(quickest < .milliseconds(900), "the turn was not free again")
   }
 }

@@ -32,6 +32,8 @@ enum GoProgram {
       "PATH": "/usr/local/bin:/usr/bin:/bin", "GO111MODULE": "off", "GOPATH": libraries,
       "GOCACHE": try repositoryPath(".build/go-cache"),
     ]
+    // Where nothing is cached, all that it imports is built, too.
+    execution.patience = 1_200
     let ended = try await execution.run()
     guard ended.exitStatus == 0 else { throw TestSupportError("go build \(name): \(ended)") }
     return program

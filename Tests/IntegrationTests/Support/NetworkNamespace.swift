@@ -22,7 +22,7 @@ final class NetworkNamespace: Sendable {
   static func make() async throws -> NetworkNamespace {
     let owner = try await ChildProcess.start(["unshare", "--net", "sleep", "infinity"])
     let namespace = NetworkNamespace(owner)
-    for _ in 0..<1000 where owner.isRunning {
+    for _ in 0..<60_000 where owner.isRunning {
       if let inode = identity(namespace.path), inode != identity("/proc/self/ns/net") {
         try await namespace.runs("ip", "link", "set", "lo", "up")
         return namespace
