@@ -10,6 +10,7 @@ import Testing
   private struct Worker: Sendable {
     let bench: Bench
     let name: String
+    let count = Counter()
 
     func plugin(_ command: String, _ container: String) async throws -> Execution.Ended {
       try await bench.plugin(
@@ -17,8 +18,7 @@ import Testing
     }
 
     /// Adds and deletes until an ADD is refused; all containers that were ever tried.
-    func workUntilRefused(_ count: Counter) async throws -> (tried: [String], last: Execution.Ended)
-    {
+    func workUntilRefused() async throws -> (tried: [String], last: Execution.Ended) {
       var tried: [String] = []
       for turn in 0..<2_000 {
         let container = "\(name)-\(turn)"
@@ -39,18 +39,23 @@ import Testing
     let consul = try await ConsulServer.start()
     let bench = try await Bench(consul)
     let workers = ["n1", "n2", "n3"].map { Worker(bench: bench, name: $0) }
-    let count = Counter()
+    /// Every node has so many more: those that come after the snapshot are what it goes by.
+    func more(_ number: Int, _ moment: String) async throws {
+      let goals = workers.map { $0.count.value + number }
+      try await eventually("work \(moment)") {
+        zip(workers, goals).allSatisfy { $0.count.value >= $1 }
+      }
+    }
     let refused = try await withThrowingTaskGroup(
       of: (tried: [String], last: Execution.Ended).self
     ) { group in
-      for worker in workers { group.addTask { try await worker.workUntilRefused(count) } }
-      try await eventually("work before the snapshot") { count.value >= 12 }
+      for worker in workers { group.addTask { try await worker.workUntilRefused() } }
+      try await more(4, "before the snapshot")
       let snapshot = bench.folder.path + "/snapshot"
       let binary = try await ConsulBinary.path()
       try await ChildProcess.run(
         [binary, "snapshot", "save", "-http-addr=\(consul.address)", snapshot])
-      let saved = count.value
-      try await eventually("work after it") { count.value >= saved + 12 }
+      try await more(4, "after it")
       try await ChildProcess.run(
         [binary, "snapshot", "restore", "-http-addr=\(consul.address)", snapshot])
       return try await group.reduce(into: []) { $0.append($1) }

@@ -109,7 +109,13 @@ import Testing
         "--consul-prefix", bench.prefix,
       ] + words, output: said(bench))
     return (
-      watch, { try readFile(path).split(separator: 10).map { try JSONValue(parsing: Array($0)) } }
+      watch,
+      {
+        // Of the last line there may be a part yet.
+        let bytes = try readFile(path)
+        let whole = bytes[..<(bytes.lastIndex(of: 10) ?? 0)]
+        return try whole.split(separator: 10).map { try JSONValue(parsing: Array($0)) }
+      }
     )
   }
 
