@@ -33,6 +33,11 @@ enum NodeFile {
 
   static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Whether files can be made in a folder, as far as rights and a mount say.
+  static func isWritable(_ folder: String) -> Bool {
+    access(folder, W_OK) == 0 || errno == ENOENT
+  }
+
   /// The bytes of a file; nil if there is none or it cannot be read.
   static func read(_ path: String) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)

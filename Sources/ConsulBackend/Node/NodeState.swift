@@ -33,6 +33,8 @@ package final class NodeState: LocalState {
     var isLoaded = false
     var isChanged = false
     var lock: Int32?
+    /// Why word of a commit could not be left.
+    var unwritable: String?
     /// A thread waits for a lock, be it for a turn that went on without it.
     var isWaiting = false
   }
@@ -128,18 +130,25 @@ package final class NodeState: LocalState {
       ?? NodeCopy(bootID: bootID)
   }
 
-  /// Writes a file of the folder, made at first use; what cannot be written is done without.
+  /// Writes a file of the folder, made at first use; what cannot be written is done without. Why it
+  /// cannot be.
+  @discardableResult
   private func write(
     _ name: String, _ bytes: [UInt8],
     by put: (String, [UInt8]) throws(NodeFile.Failure) -> Void = NodeFile.replace
-  ) {
+  ) -> NodeFile.Failure? {
     let path = folder + "/" + name
     do throws(NodeFile.Failure) {
       try put(path, bytes)
+      return nil
+    } catch {}
+    let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+    do throws(NodeFile.Failure) {
+      try NodeFile.makeFolder(String(parent))
+      try put(path, bytes)
+      return nil
     } catch {
-      let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
-      try? NodeFile.makeFolder(String(parent))
-      try? put(path, bytes)
+      return error
     }
   }
 
@@ -150,8 +159,11 @@ package final class NodeState: LocalState {
   }
 
   package func setPending(_ key: AttachmentKey, _ bytes: () -> [UInt8]) {
-    write("pending/" + Self.fileName(key), bytes())
+    let failure = write("pending/" + Self.fileName(key), bytes())
+    state.withLock { $0.unwritable = failure?.description }
   }
+
+  package var unwritable: String? { state.withLock { $0.unwritable } }
 
   package func clearPending(_ key: AttachmentKey) {
     NodeFile.remove(path("pending", key))
@@ -184,7 +196,7 @@ package final class NodeState: LocalState {
   }
 
   package func isReleasing(_ key: AttachmentKey) -> Bool {
-    NodeFile.exists(path("releases", key))
+    NodeFile.exists(path("releases", key)) || !NodeFile.isWritable(folder)
   }
 
   package func endRelease(_ key: AttachmentKey, isGone: Bool) {

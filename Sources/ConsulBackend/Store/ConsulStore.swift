@@ -136,12 +136,22 @@ public final class ConsulStore: AllocationStore {
         return .tooLarge
       }
       return .refused(StoreError(.refused, refusal.description))
-    case .unknown(let fault): return .unknown(fault.description)
+    case .unknown(let fault): return .unknown(text(of: fault, made))
     case .notApplied(let fault):
+      let text = text(of: fault, made)
       return fault.reason.isUnreachable
-        ? .refused(StoreError(.unavailable, fault.description))
-        : .unavailable(fault.description)
+        ? .refused(StoreError(.unavailable, text)) : .unavailable(text)
     }
+  }
+
+  /// What went wrong; and where word of a commit without an outcome could not be left, that a DEL which
+  /// finds nothing will not know what to fence.
+  private func text(of fault: ConsulFault, _ made: [AttachmentKey]) -> String {
+    guard let trouble = local.unwritable,
+      unanswered.withLock({ !$0.isDisjoint(with: made) })
+    else { return fault.description }
+    return fault.description
+      + "; \(trouble), so what comes of it after a DEL is left for a GC or ipamctl reclaim"
   }
 
   /// What goes before a definition to make its transaction as large as any of its attachments can

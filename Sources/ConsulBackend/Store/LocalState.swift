@@ -31,7 +31,7 @@ package protocol LocalState: Sendable {
 
   /// A commit is about to be sent that removes the attachment; what is known of it is not used meanwhile.
   func beginRelease(_ key: AttachmentKey)
-  /// Such a commit was sent, and its outcome was never learned.
+  /// Such a commit was sent, and its outcome was never learned; or word of one could not be left.
   func isReleasing(_ key: AttachmentKey) -> Bool
   /// No copy of such a commit can happen any more; what was known holds again, unless it is gone.
   func endRelease(_ key: AttachmentKey, isGone: Bool)
@@ -40,6 +40,8 @@ package protocol LocalState: Sendable {
   func pending(_ key: AttachmentKey) -> [UInt8]?
   func setPending(_ key: AttachmentKey, _ bytes: () -> [UInt8])
   func clearPending(_ key: AttachmentKey)
+  /// Why word of the last such commit could not be left; nil if it was, or if none is ever.
+  var unwritable: String? { get }
 
   /// Gives a commit its place in a journal; nil if this node does not know where that one ends.
   func nextNote(in journal: String) -> NoteCount?
@@ -119,6 +121,7 @@ package final class NoLocalState: LocalState {
   package func pending(_ key: AttachmentKey) -> [UInt8]? { nil }
   package func setPending(_ key: AttachmentKey, _ bytes: () -> [UInt8]) {}
   package func clearPending(_ key: AttachmentKey) {}
+  package var unwritable: String? { nil }
   package func nextNote(in journal: String) -> NoteCount? {
     notes.change(journal) { $0?.take() }
   }
