@@ -108,7 +108,8 @@ extension Proofs {
       #expect(try await process().store.findOutWhetherItWentBack(deadline: deadline))
       #expect(isOlder(await (try process()).failureOfAdd("next")))
       #expect(isOlder(await (try process()).failureOfAdd("next")))
-      #expect(try await process().delete("lost") == nil, "a DEL works, and there is nothing left of it")
+      // A DEL works, and there is nothing left of it.
+      #expect(try await process().delete("lost") == nil)
       // A network of that name that is made anew is another one.
       let removal = try await process("n1").store.removeNetwork(
         force: true, dryRun: false, deadline: deadline)
