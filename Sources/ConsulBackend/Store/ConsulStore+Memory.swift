@@ -179,10 +179,10 @@ extension ConsulStore {
 
   /// Tries to write a fence, once; whoever calls looks whether the key has moved.
   private func write(
-    _ fence: StoreOperation?, _ deadline: Deadline
+    _ fence: [StoreOperation]?, _ deadline: Deadline
   ) async throws(StoreError) {
     guard let fence else { return }
-    switch await commit([fence], cursors: [:], deadline: deadline) {
+    switch await commit(fence, cursors: [:], deadline: deadline) {
     case .committed, .conflict: return
     case .refused(let error): throw error
     case .unavailable(let text), .unknown(let text):
@@ -213,13 +213,14 @@ extension ConsulStore {
     return true
   }
 
-  /// A write that makes late copies fail; nil where they fail anyhow, as the network is gone: what makes
-  /// attachments depends on its definition.
+  /// A write that makes late copies fail; nil where they fail anyhow, as the network is gone or another one
+  /// by now: what makes attachments depends on its definition.
   private func fence(
     _ key: StoreKey, _ entry: StoreEntry, _ deadline: Deadline
-  ) async throws(StoreError) -> StoreOperation? {
+  ) async throws(StoreError) -> [StoreOperation]? {
     guard case .chunk(let name) = key else { throw StoreError(.damaged, "\(key) is no chunk") }
     var chunk: Chunk
+    var conditions: [StoreOperation] = []
     switch entry.value {
     case nil:
       let stored = try await storedDefinition(deadline: deadline)
@@ -227,12 +228,17 @@ extension ConsulStore {
       guard case .definition(let definition) = stored.value else {
         throw StoreError(.damaged, "the network has no definition that can be read")
       }
+      let layouts = (try? definition.layouts()) ?? []
+      guard definition.kind == .leased,
+        layouts.contains(where: { $0.pools.contains { $0.geometry == name.pool } })
+      else { return nil }
+      conditions = [.check(.definition, stored.revision)]
       chunk = Chunk(chunkBits: name.pool.chunkBits, incarnation: definition.incarnation)
     case .chunk(let stored): chunk = stored
     default: throw StoreError(.damaged, "\(name) cannot be read, so a late commit cannot be fenced")
     }
     chunk.stamp(writer: surroundings.random())
-    return .put(key, .chunk(chunk), expected: entry.revision)
+    return conditions + [.put(key, .chunk(chunk), expected: entry.revision)]
   }
 }
 

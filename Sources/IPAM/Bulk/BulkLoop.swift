@@ -169,7 +169,7 @@ struct BulkLoop {
       }
   }
 
-  /// Writes one of the commit's chunks as it is, in another generation.
+  /// Writes one of the commit's chunks as it is, in another generation, if the definition is the same.
   private mutating func fence(_ commit: Commit) async throws(AllocationError) {
     for case .put(let key, .chunk(let written), let expected) in commit.operations {
       var chunk =
@@ -178,8 +178,10 @@ struct BulkLoop {
           chunkBits: written.chunkBits, incarnation: written.incarnation,
           features: written.features)
       chunk.stamp(writer: allocator.surroundings.random())
-      let operation = StoreOperation.put(key, .chunk(chunk), expected: expected)
-      switch await allocator.store.commit([operation], cursors: [:], deadline: deadline) {
+      let operations =
+        [.put(key, .chunk(chunk), expected: expected)]
+        + commit.operations.filter(\.checksDefinition)
+      switch await allocator.store.commit(operations, cursors: [:], deadline: deadline) {
       case .committed, .conflict:
         view.forget(key)
         return

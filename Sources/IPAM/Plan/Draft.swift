@@ -173,8 +173,7 @@ struct Draft {
   ///
   /// - Complexity: O(operations + words of the changed chunks).
   func sealed(
-    token: UInt64, incarnation: UInt64?, now: UInt64, cooldown: NetworkDefinition.Cooldown,
-    note: StoreOperation? = nil
+    token: UInt64, now: UInt64, cooldown: NetworkDefinition.Cooldown, note: StoreOperation? = nil
   ) -> Commit {
     var sealed = chunks
     for (key, bit) in releases {
@@ -183,7 +182,6 @@ struct Draft {
     }
     var all = operations
     for (key, var chunk) in sealed {
-      chunk.incarnation = incarnation ?? chunk.incarnation
       chunk.stamp(writer: token)
       all.append(
         .put(.chunk(key), .chunk(chunk), expected: revisions[.chunk(key)] ?? .absent))

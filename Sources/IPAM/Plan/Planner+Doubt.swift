@@ -115,6 +115,13 @@ extension Planner {
       return
     case (.conflict(let indices), _):
       view.forgetConfirmations()
+      let operations = doubt.flight.commit.operations
+      if let fence = doubt.fence?.operations,
+        indices.contains(where: { fence.indices.contains($0) && fence[$0].checksDefinition })
+      {
+        // Another definition rules, so that no copy of what was planned by this one can succeed.
+        doubt.conflicting += operations.indices.filter { operations[$0].checksDefinition }
+      }
       doubt.phase = .resolve(isFence ? doubt.conflicting : indices)
       doubt.fence = nil
       (doubt.attempts, doubt.notBefore) = (0, 0)
@@ -243,7 +250,8 @@ extension Planner {
       }
   }
 
-  /// A commit that changes nothing but a chunk's generation, at the revision the lost one expected.
+  /// A commit that changes nothing but a chunk's generation, at the revision the lost one expected; by
+  /// the same definition, so that nothing is written into a network made anew under its name.
   private func fence(_ flight: Flight) -> Commit? {
     for operation in flight.commit.operations {
       guard case .put(let key, .chunk(let written), let expected) = operation else { continue }
@@ -257,7 +265,9 @@ extension Planner {
       let token = configuration.surroundings.random()
       chunk.stamp(writer: token)
       return Commit(
-        operations: [.put(key, .chunk(chunk), expected: expected)], cursors: [:], token: token)
+        operations: [.put(key, .chunk(chunk), expected: expected)]
+          + flight.commit.operations.filter(\.checksDefinition),
+        cursors: [:], token: token)
     }
     return nil
   }

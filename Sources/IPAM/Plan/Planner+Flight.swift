@@ -28,8 +28,8 @@ extension Planner {
     let now = configuration.surroundings.now()
     warnings += draft.remarks.filter { remarked.insert($0).inserted }
     return draft.sealed(
-      token: configuration.surroundings.random(), incarnation: definition?.incarnation,
-      now: now, cooldown: definition?.cooldown ?? .none, note: note(of: draft.grants, at: now))
+      token: configuration.surroundings.random(), now: now,
+      cooldown: definition?.cooldown ?? .none, note: note(of: draft.grants, at: now))
   }
 
   /// Operations that a commit has for the journal.

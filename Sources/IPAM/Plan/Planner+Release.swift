@@ -98,12 +98,14 @@ extension Planner {
     }
   }
 
-  /// The chunk of a holding as it will be, if it can be read and the holding's bit is taken.
+  /// The chunk of a holding as it will be, if it can be read and the holding's bit is taken. That of a
+  /// network without leases, made anew under this name, has the bits of others.
   private func takenChunk(_ holding: Attachment.Holding, _ draft: Draft) -> Chunk? {
     let place = holding.pool.node(of: holding.ordinal)
     let key = ChunkKey(pool: holding.pool, node: place.node)
     let chunk = draft.chunk(key) ?? view[.chunk(key)]?.chunk
-    return chunk.flatMap { $0.bitmap.isTaken(place.bit) ? $0 : nil }
+    guard let chunk, !chunk.features.incompatible.contains(.bare) else { return nil }
+    return chunk.bitmap.isTaken(place.bit) ? chunk : nil
   }
 
   private func release(

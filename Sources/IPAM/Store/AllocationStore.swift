@@ -37,6 +37,11 @@ public enum StoreOperation: Hashable, Sendable {
     if case .note = self { false } else { true }
   }
 
+  /// Whether it depends on the definition, and so on the network that it was planned for.
+  package var checksDefinition: Bool {
+    if case .check(.definition, _) = self { true } else { false }
+  }
+
   /// Whether its key, once it has another revision than expected, never has the expected one again.
   /// Chunks stay; other keys come and go.
   package var movesForGood: Bool {
