@@ -136,6 +136,22 @@ import Testing
     #expect(try broken.lease().attachment == broken.key)
   }
 
+  /// The record and its hardware address are found wrong together, and the one mends the other: a
+  /// repair that deleted the second one and were cut off there would have harmed.
+  @Test func aRecordMadeAnewKeepsItsMAC() async throws {
+    let broken = try await Broken()
+    try await broken.storeDefinition()
+    broken.store.overwrite(.attachment(broken.key), nil)
+    var written: [StoreKey] = []
+    let report = try await broken.repairer.repair(deadline: .far) { step in
+      for operation in step.operations {
+        if case .check = operation { continue }
+        written.append(operation.key)
+      }
+    }
+    #expect(report.left.isEmpty && written == [.attachment(broken.key)])
+  }
+
   @Test func whatOnlyAPersonCanDecideIsLeft() async throws {
     let broken = try await Broken()
     try await broken.storeDefinition()

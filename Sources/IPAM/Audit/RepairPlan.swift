@@ -97,14 +97,13 @@ struct RepairPlan {
     for (key, entry) in evidence.attachments {
       guard case .attachment(let name) = key, case .attachment(let attachment) = entry.value
       else { continue }
+      note(attachment, of: name)
       for holding in attachment.holdings {
-        naming[holding.address, default: []].insert(name)
         if holding.ordinal <= holding.pool.lastOrdinal {
           let node = holding.pool.node(of: holding.ordinal).node
           named[ChunkKey(pool: holding.pool, node: node), default: 0] += 1
         }
       }
-      if let mac = attachment.mac { having[mac, default: []].insert(name) }
     }
   }
 
@@ -144,10 +143,19 @@ struct RepairPlan {
   mutating func apply(_ operations: [StoreOperation], _ revision: Revision) {
     evidence.apply(operations, revision)
     for operation in operations {
-      guard case .put(.lease(let address), .lease(let lease), _) = operation else { continue }
-      leasedTo[lease.attachment, default: []].insert(address)
-      for place in places(of: address) { leasedIn[place.key, default: []].insert(address) }
+      switch operation {
+      case .put(.lease(let address), .lease(let lease), _):
+        leasedTo[lease.attachment, default: []].insert(address)
+        for place in places(of: address) { leasedIn[place.key, default: []].insert(address) }
+      case .put(.attachment(let name), .attachment(let attachment), _): note(attachment, of: name)
+      default: continue
+      }
     }
+  }
+
+  private mutating func note(_ attachment: Attachment, of name: AttachmentKey) {
+    for holding in attachment.holdings { naming[holding.address, default: []].insert(name) }
+    if let mac = attachment.mac { having[mac, default: []].insert(name) }
   }
 
   /// Notes that an attachment is about to get its hardware address.

@@ -4,23 +4,24 @@ import AddressSpace
 import IPAM
 import TestSupport
 
+/// A program that was built along with the tests, if it was.
+func builtAlong(_ name: String) -> String? {
+  guard let command = try? readFile("/proc/self/cmdline").split(separator: 0).first else {
+    return nil
+  }
+  let bundle = String(decoding: command, as: UTF8.self)
+  let folder = bundle.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+  let path = (folder + [name[...]]).joined(separator: "/")
+  return (try? readFile(path)) == nil ? nil : path
+}
+
 /// Calls of the plugin on one network, as a runtime makes them.
 struct PluginCall: Sendable {
   /// The program: CNI_IPAM_PLUGIN, else the one that was built along with the tests.
-  static let program: String? = environmentVariable("CNI_IPAM_PLUGIN") ?? builtAlong
+  static let program = environmentVariable("CNI_IPAM_PLUGIN") ?? builtAlong("cni-ipam-consul")
 
   /// For `.enabled(if:)`.
   static var isAvailable: Bool { program != nil }
-
-  private static let builtAlong: String? = {
-    guard let command = try? readFile("/proc/self/cmdline").split(separator: 0).first else {
-      return nil
-    }
-    let bundle = String(decoding: command, as: UTF8.self)
-    let folder = bundle.split(separator: "/", omittingEmptySubsequences: false).dropLast()
-    let path = (folder + ["cni-ipam-consul"]).joined(separator: "/")
-    return (try? readFile(path)) == nil ? nil : path
-  }()
 
   let network: TestNetwork
   var port: Int

@@ -94,6 +94,15 @@ final class Traffic: Sendable {
   /// Operations that failed and were tried again.
   var failures: Int { state.withLock { $0.failures } }
 
+  /// Counts in what was there before and stays.
+  func keep(_ held: [AttachmentKey: [IPAddress]]) {
+    let now = Surroundings.system.monotonic()
+    for (key, addresses) in held {
+      history.record(HistoryEvent(.acquired(addresses), key, called: now, returned: now))
+    }
+    state.withLock { $0.held.merge(held) { $1 } }
+  }
+
   /// Runs the load around `body`, which breaks something and mends it.
   func run(
     _ runtimes: [any Runtime], workers: Int = 3, _ body: () async throws -> Void
