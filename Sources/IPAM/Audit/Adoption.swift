@@ -105,12 +105,14 @@ public struct Adoption: Sendable {
         plan.limit = repairer.limit(plan.definition)
         var draft = RepairDraft(plan)
         var batch: [AdoptedAttachment] = []
-        // After a lost race each goes alone: one that others work on does not hold up the rest.
+        // After a lost race each goes alone, as it is now: one that others work on does not hold up the
+        // rest, and they may work faster than all of a network is read.
         while let next = queue.first, batch.isEmpty || attempt == 0 {
+          if attempt > 0 { try await look(again: next, &plan, deadline) }
           if let verdict = judge(next, plan) {
             outcomes[next.key] = verdict
           } else {
-            var trial = draft
+            var trial = batch.isEmpty ? RepairDraft(plan) : draft
             add(next, plan, &trial)
             guard batch.isEmpty || trial.count <= plan.limit else { break }
             draft = trial
@@ -145,6 +147,25 @@ public struct Adoption: Sendable {
       outcomes[attachment.key] = .refused("other writers kept winning; repeat the import")
     }
     return attachments.map { ($0, outcomes[$0.key] ?? .refused("it was not looked at")) }
+  }
+
+  /// Brings a plan up to date for one attachment: one round trip.
+  private func look(
+    again attachment: AdoptedAttachment, _ plan: inout RepairPlan, _ deadline: Deadline
+  ) async throws(AllocationError) {
+    var keys: Set<StoreKey> = [.attachment(attachment.key)]
+    if let mac = attachment.mac { keys.insert(.mac(mac)) }
+    for address in attachment.addresses {
+      keys.insert(.lease(address))
+      for place in plan.places(of: address) { keys.insert(.chunk(place.key)) }
+    }
+    do {
+      let entries = try await repairer.store.read(
+        keys, consistency: .consistent, deadline: deadline)
+      plan.evidence.note(entries)
+    } catch {
+      throw .store(error)
+    }
   }
 
   /// Why nothing is to be done; nil to go on.

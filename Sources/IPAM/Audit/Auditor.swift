@@ -153,6 +153,11 @@ struct Evidence {
     }
   }
 
+  /// Takes over what was read of some keys.
+  mutating func note(_ entries: [StoreKey: StoreEntry]) {
+    for (key, entry) in entries { set(key, entry == .absent ? nil : entry) }
+  }
+
   private mutating func set(_ key: StoreKey, _ entry: StoreEntry?) {
     switch key {
     case .chunk: chunks[key] = entry
