@@ -70,6 +70,19 @@ struct HostNameTests {
     #expect(relay.requests > 0)
   }
 
+  /// An agent that is stopped: its kernel takes the connection, and then nothing comes for fifteen seconds.
+  @Test func anAddressThatSaysNothing() async throws {
+    let consul = try await SharedConsul.get()
+    let relay = try CountingRelay(consul, on: "127.0.0.3")
+    let silent = try SilentAddress("127.0.0.2", port: relay.port, takesConnections: true)
+    defer { withExtendedLifetime(silent) {} }
+    let network = try await TestNetwork(.consul, consul: consul)
+    let place = Place(
+      network: network, port: relay.port, addresses: ["127.0.0.2", "127.0.0.3"])
+    try await place.call("ADD", timeout: "28s").succeeds()
+    #expect(try network.audit().addresses.count == 1)
+  }
+
   @Test func noAddressThatAnswers() async throws {
     let network = try await TestNetwork(.consul)
     let addresses = ["127.0.0.2", "::1", "127.0.0.4"]

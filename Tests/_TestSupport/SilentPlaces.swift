@@ -2,15 +2,17 @@
 
 internal import Glibc
 
-/// An address at which connections are neither taken nor refused, as behind a firewall that drops them.
+/// An address at which nothing is heard: connections are neither taken nor refused, as behind a firewall
+/// that drops them, or they are taken, as by a process that is stopped.
 package final class SilentAddress: Sendable {
   private let listener: LoopbackSocket
   private let waiting: [LoopbackSocket]
 
-  package init(_ host: String, port: Int) throws {
-    // Nobody accepts, and there is room for one that waits to be accepted: others are not answered.
-    listener = try LoopbackSocket.listen(host, port: port, backlog: 0).socket
-    waiting = try (0..<3).map { _ in try LoopbackSocket.knock(host, port) }
+  package init(_ host: String, port: Int, takesConnections: Bool = false) throws {
+    // Nobody accepts. With a backlog of 0 there is room for one that waits for it: others get no answer.
+    listener = try LoopbackSocket.listen(host, port: port, backlog: takesConnections ? 64 : 0)
+      .socket
+    waiting = try (0..<(takesConnections ? 0 : 3)).map { _ in try LoopbackSocket.knock(host, port) }
   }
 }
 

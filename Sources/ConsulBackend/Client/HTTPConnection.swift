@@ -74,7 +74,7 @@ final class HTTPConnection: ChannelInboundHandler {
     state = .busy(exchange)
     (head, isWritten) = (nil, false)
     body.clear()
-    exchange.onAbort = { [weak self] in self?.close() }
+    exchange.onAbort = { [weak self] in self?.abandon() }
     exchange.enter(.write, limit: pool.steps.write)
     pool.didSend(exchange.request)
 
@@ -93,6 +93,12 @@ final class HTTPConnection: ChannelInboundHandler {
     let written = context.eventLoop.makePromise(of: Void.self)
     written.futureResult.assumeIsolated().whenComplete { [self] in didWrite(exchange, $0) }
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+  }
+
+  /// Nobody waits for the answer any more.
+  private func abandon() {
+    if isWritten, head == nil { pool.wasSilent(context?.remoteAddress) }
+    close()
   }
 
   private func didWrite(_ exchange: HTTPExchange, _ result: Result<Void, any Error>) {
@@ -213,6 +219,7 @@ final class HTTPConnection: ChannelInboundHandler {
     case .handshaking:
       handshakeTimer?.cancel()
       let isLate = failure.reason == .timedOut(.connect)
+      if isLate { pool.wasSilent(context?.remoteAddress) }
       let failure = HTTPFailure(
         reason: isLate ? failure.reason : .tlsFailed, wasSent: false, detail: failure.detail)
       handshakeFailure = failure

@@ -53,6 +53,7 @@ struct HTTPConnector {
           done(failure.map { .failure($0) } ?? .success(connection))
         }
       } catch {
+        lookup?.forgive()
         done(.failure(sort(error)))
       }
     }
@@ -65,8 +66,8 @@ struct HTTPConnector {
       if let address = Self.address(host, port) { return bootstrap.connect(to: address) }
       guard let lookup else { preconditionFailure("a name has a lookup") }
       return lookup.addresses().assumeIsolated().flatMap { [loop] addresses in
-        bootstrap.resolver(KnownAddresses(addresses: addresses, loop: loop))
-          .connect(host: host, port: port)
+        let known = KnownAddresses(addresses: lookup.candidates(addresses), loop: loop)
+        return bootstrap.resolver(known).connect(host: host, port: port)
       }.nonisolated()
     }
   }
@@ -81,6 +82,11 @@ struct HTTPConnector {
     return lookup.isAsking
       ? "the name servers have not said yet where that is: check /etc/resolv.conf"
       : Self.list(lookup.found)
+  }
+
+  /// A connection to there brought nothing within a step's bound.
+  func wasSilent(_ address: SocketAddress?) {
+    if let lookup, let address { lookup.wasSilent(address) }
   }
 
   private func sort(_ error: any Error) -> HTTPFailure {

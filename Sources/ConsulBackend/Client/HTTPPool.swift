@@ -106,6 +106,9 @@ final class HTTPPool {
     connectIfNeeded()
   }
 
+  /// Nothing came over a connection to there: the next one goes elsewhere, if there is an elsewhere.
+  func wasSilent(_ address: SocketAddress?) { connector.wasSilent(address) }
+
   /// `exchange` ended without a reply on `connection`, unless a new connection mends it.
   func failed(_ exchange: HTTPExchange, on connection: HTTPConnection, _ failure: HTTPFailure) {
     guard !exchange.isFinished else { return }

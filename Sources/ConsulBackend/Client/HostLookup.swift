@@ -36,6 +36,8 @@ final class HostLookup {
   private var underWay: EventLoopFuture<[SocketAddress]>?
   /// What the last lookup found.
   private(set) var found: [SocketAddress] = []
+  /// Who took a connection and then said nothing: the others come first, as long as there are some.
+  private var silent: Set<SocketAddress> = []
 
   /// Nobody has said yet what addresses the host has.
   var isAsking: Bool { underWay != nil }
@@ -62,6 +64,18 @@ final class HostLookup {
     }
     return answer.futureResult
   }
+
+  /// Where to connect to, of what was found.
+  func candidates(_ addresses: [SocketAddress]) -> [SocketAddress] {
+    let others = addresses.filter { !silent.contains($0) }
+    if others.isEmpty { silent = [] }
+    return others.isEmpty ? addresses : others
+  }
+
+  func wasSilent(_ address: SocketAddress) { silent.insert(address) }
+
+  /// No connection could be opened to the others.
+  func forgive() { silent = [] }
 
   private static func ask(_ host: String, _ port: Int) throws(Failure) -> [SocketAddress] {
     var hints = addrinfo()
