@@ -167,7 +167,7 @@ struct PlannerModel {
   private mutating func answer(
     _ keys: Set<StoreKey>, _ consistency: Consistency
   ) -> [StoreKey: StoreEntry] {
-    guard consistency == .cached, happens(30) else { return store.readNow(keys) }
+    guard consistency <= .cached, happens(30) else { return store.readNow(keys) }
     let chunks = past.randomElement(using: &chance) ?? [:]
     let others = past.randomElement(using: &chance) ?? [:]
     var answer: [StoreKey: StoreEntry] = [:]
@@ -215,7 +215,10 @@ struct PlannerModel {
       case .wait(let nanoseconds):
         processes[index].wake = now + nanoseconds
         return
-      case .read(_, .copies): processes[index].planner.learn([:], consistency: .copies)
+      case .read(let keys, .copies):
+        // A node has copies of some keys, or of none.
+        let copies = happens(50) ? [:] : answer(keys, .copies).filter { $0.value != .absent }
+        processes[index].planner.learn(copies, consistency: .copies)
       case .read(let keys, let consistency):
         let isHard = !isHealed && happens(setting.faults)
         let length = UInt64.random(in: 0..<(isHard ? 500_000_000 : 2_000_000), using: &chance)
