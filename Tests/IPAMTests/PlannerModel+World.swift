@@ -14,11 +14,14 @@ extension PlannerModel {
 
   struct Call {
     let key: AttachmentKey
-    let isRelease: Bool
+    /// What is acquired; nil for a release.
+    let request: AcquireRequest?
     let called: UInt64
     let deadline: UInt64
     /// No other call of the name was open at any time of this one.
     var isAlone: Bool
+
+    var isRelease: Bool { request == nil }
   }
 
   struct Sent {
@@ -45,7 +48,16 @@ extension PlannerModel {
     var deletesWhatIsGone = false
     var names = 12
     var faults = 25
+    /// How many acquisitions in a hundred ask for an address, and how many have a hardware address, of
+    /// few each.
+    var demands = 10
     /// Between calls, in nanoseconds, at most; sometimes it is fifty times as much.
     var pause: UInt64 = 4_000_000
+  }
+}
+
+extension Attachment {
+  func satisfies(_ request: AcquireRequest) -> Bool {
+    mac == request.mac && Set(request.requested).isSubset(of: holdings.map(\.address))
   }
 }

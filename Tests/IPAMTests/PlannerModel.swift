@@ -27,7 +27,7 @@ struct PlannerModel {
   var late: [(commit: Commit, due: UInt64)] = []
   var known: [AttachmentKey: Known] = [:]
   /// Whose release was sent and not answered, in the call at hand.
-  private var doubtedReleases: Set<AttachmentKey> = []
+  var doubtedReleases: Set<AttachmentKey> = []
   /// By process, who was told of a failure last.
   private var disappointed: [Int: AttachmentKey] = [:]
   var failures: [String] = []
@@ -37,10 +37,14 @@ struct PlannerModel {
   private var isHealed = false
   private var lastTicket: UInt64 = 0
   /// When nothing was free last.
-  private var lastFull: UInt64?
+  var lastFull: UInt64?
   private let capacity: Int
   /// The store as it was after each of the last commits.
   private var past: [[StoreKey: StoreEntry]] = [[:]]
+  /// When a lease or a hardware address was there last.
+  var lastHeld: [StoreKey: UInt64] = [:]
+  private let addresses: [IPAddress]
+  private let macs = (1...4).compactMap { MACAddress(value: $0) }
 
   init(_ setting: Setting, seed: UInt64) throws {
     self.setting = setting
@@ -53,6 +57,7 @@ struct PlannerModel {
     let definition = NetworkDefinition(
       name: "net", rangeSets: sets,
       cooldown: NetworkDefinition.Cooldown(seconds: setting.cooldown), chunkBits: 6)
+    addresses = try (10..<14).map { try IPAddress(parsing: "10.1.0.\($0)") }
     capacity = try definition.layouts().map { Int($0.capacity.uint64 ?? .max) }.min() ?? 0
     for node in 0..<2 {
       let surroundings = clock.surroundings(secondsAhead: 0, seed: chance.next())
@@ -65,7 +70,7 @@ struct PlannerModel {
     }
   }
 
-  private var now: UInt64 { clock.nanoseconds }
+  var now: UInt64 { clock.nanoseconds }
 
   private mutating func happens(_ percent: Int) -> Bool {
     Int.random(in: 0..<100, using: &chance) < percent
@@ -187,8 +192,8 @@ struct PlannerModel {
       }
     }
     // The indices of a conflict are those of the commit as it was sent.
-    if isFull { lastFull = now }
-    defer { if isFull { lastFull = now } }
+    look()
+    defer { look() }
     guard case .conflict(let failed) = store.commitNow(operations, cursors: [:]) else {
       past = past.suffix(7) + [store.entries]
       return .committed(Revision(store.entries.values.map(\.revision.number).max() ?? 0))
@@ -199,7 +204,22 @@ struct PlannerModel {
       })
   }
 
-  private var isFull: Bool {
+  /// What answers that no commit protects may say of this moment.
+  private mutating func look() {
+    if isFull { lastFull = now }
+    for key in store.entries.keys {
+      switch key {
+      case .lease, .mac: lastHeld[key] = now
+      default: continue
+      }
+    }
+  }
+
+  func wasHeld(_ key: StoreKey, during call: Call) -> Bool {
+    setting.cooldown > 0 || store.entries[key] != nil || lastHeld[key] ?? 0 >= call.called
+  }
+
+  var isFull: Bool {
     store.entries.keys.count { if case .attachment = $0 { true } else { false } } >= capacity
   }
 
@@ -272,14 +292,23 @@ struct PlannerModel {
     let others = processes[index].calls.filter { $0.value.key == key }.keys
     for other in others { processes[index].calls[other]?.isAlone = false }
     let call = Call(
-      key: key, isRelease: isRelease, called: now, deadline: now + patience * 1_000_000,
-      isAlone: others.isEmpty)
+      key: key, request: isRelease ? nil : request(for: key), called: now,
+      deadline: now + patience * 1_000_000, isAlone: others.isEmpty)
     processes[index].calls[lastTicket] = call
     processes[index].planner.enqueue(
       Wish(
         ticket: lastTicket,
-        body: isRelease ? .release([key]) : .acquire(AcquireRequest(attachment: key)),
+        body: call.request.map { .acquire($0) } ?? .release([key]),
         deadline: Deadline(nanoseconds: call.deadline), enqueuedAt: now))
+  }
+
+  private mutating func request(for key: AttachmentKey) -> AcquireRequest {
+    var request = AcquireRequest(attachment: key)
+    if happens(setting.demands), let address = addresses.randomElement(using: &chance) {
+      request.requested = [address]
+    }
+    if happens(setting.demands) { request.mac = macs.randomElement(using: &chance) }
+    return request
   }
 
   private mutating func cancel(_ ticket: UInt64, of index: Int) {
@@ -294,7 +323,7 @@ struct PlannerModel {
   }
 
   /// What is known after an acquisition of which nobody knows.
-  private func afterDoubt(_ before: Known) -> Known {
+  func afterDoubt(_ before: Known) -> Known {
     before == .none || before == .clearing ? .clearing : .open
   }
 
@@ -307,71 +336,6 @@ struct PlannerModel {
       }
       if case .failure = result { disappointed[index] = call.key }
       judge(call, result)
-    }
-  }
-
-  /// Compares an answer with what was known.
-  private mutating func judge(_ call: Call, _ result: Result<Fulfilment, AllocationError>) {
-    let before = call.isAlone ? known[call.key] ?? Known.none : .open
-    var after = before
-    switch result {
-    case .success(.acquired(let acquired)):
-      if before == .none && acquired.isRepeat { failures.append("\(call.key) held nothing") }
-      if case .held(let held) = before, held.nonce != acquired.attachment.nonce {
-        failures.append("\(call.key) gets a second time")
-      }
-      after = .held(acquired.attachment)
-    case .success(.released(let attachment)):
-      if before == .none && attachment != nil { failures.append("\(call.key) held nothing") }
-      // Whether it was this release is forgotten where enough others have written its chunk since.
-      let mayBeItsOwn = attachment == nil && doubtedReleases.contains(call.key)
-      if case .held(let held) = before, held.nonce != attachment?.nonce, !mayBeItsOwn {
-        failures.append("\(call.key) releases \(String(describing: attachment)), not \(held)")
-      }
-      after = .none
-    case .success(.available): break
-    case .failure(.exhausted):
-      if !isFull, lastFull.map({ $0 < call.called }) ?? true {
-        failures.append("exhausted, and something was free all along")
-      }
-      if case .held = before { failures.append("\(call.key) holds something: \(result)") }
-    case .failure(.outcomeUnknown):
-      after = call.isRelease ? .open : afterDoubt(before)
-    case .failure(.deadlineExceeded), .failure(.store): break
-    case .failure(let error): failures.append("\(call.key): \(error)")
-    }
-    known[call.key] = call.isAlone ? after : .open
-  }
-
-  /// What is known of the names without an open call is so.
-  private mutating func expectTruth() {
-    let entries = store.entries
-    for index in processes.indices {
-      for call in processes[index].calls.values where call.deadline < now {
-        failures.append("\(call.key) waits beyond its deadline")
-      }
-      if processes[index].planner.isAboutToGiveUp {
-        // Nothing keeps late copies of it out: a planner alone can do no more.
-        for case .attachment(let key) in processes[index].planner.doubtful { known[key] = .open }
-      }
-    }
-    let open = Set(processes.flatMap { $0.calls.values.map(\.key) })
-    for (key, known) in known where !open.contains(key) {
-      let entry = entries[.attachment(key)]
-      switch known {
-      case .open, .clearing: continue
-      case .none:
-        if let entry { failures.append("\(key) holds nothing, and the store has \(entry)") }
-      case .held(let attachment):
-        guard case .attachment(let stored)? = entry?.value, stored.nonce == attachment.nonce else {
-          failures.append("\(key) was told that it holds \(attachment), but: \(entry as Any)")
-          continue
-        }
-        for address in attachment.holdings.map(\.address)
-        where entries[.lease(address)]?.value?.owner != key {
-          failures.append("\(address) of \(key) is somebody else's")
-        }
-      }
     }
   }
 }
