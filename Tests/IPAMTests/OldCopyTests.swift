@@ -1,3 +1,4 @@
+import AddressSpace
 import BitmapAllocator
 import TestSupport
 import Testing
@@ -29,6 +30,24 @@ import Testing
     }
     #expect(try desk.next().isIdle, "a commit is sent for what is gone")
     #expect(try desk.answers[again]?.get() == .released(nil))
+  }
+
+  /// A hardware address that was seen, to judge a commit in doubt, is not taken from who has it.
+  @Test func whatWasSeenIsNotReplaced() throws {
+    var desk = try PlannerDesk("10.1.0.0/24")
+    let mac = try MACAddress(parsing: "02:00:00:00:00:01")
+    let first = desk.call(.acquire(AcquireRequest(attachment: PlannerDesk.key("a"), mac: mac)))
+    // Waits for that, so that what is read meanwhile is kept for it.
+    desk.acquire("a")
+    let commit = try desk.nextCommit()
+    _ = desk.perform(commit)
+    desk.end(commit, .unknown("the answer was lost"))
+    let copy = try desk.nextCommit()
+    let second = desk.call(.acquire(AcquireRequest(attachment: PlannerDesk.key("b"), mac: mac)))
+    desk.end(copy, desk.perform(copy))
+    try desk.settle()
+    #expect(try desk.addresses(first) == desk.stored("a"))
+    #expect(desk.answers[second] == .failure(.macTaken(mac, holder: PlannerDesk.key("a"))))
   }
 }
 

@@ -204,13 +204,14 @@ extension Planner {
         Acquired(attachment: attachment, definition: definition, isRepeat: false)))
     grant.chunks = touched
     var isFree = true
-    func create(_ key: StoreKey, _ value: StoreValue) {
-      // Only where repeats are refused can an attachment be there already, with other addresses.
-      let operation = StoreOperation.put(key, value, expected: view[key]?.revision ?? .absent)
-      isFree = isFree && !isBusy(key) && draft.addIfNew(operation)
+    func create(_ key: StoreKey, _ value: StoreValue, insteadOf revision: Revision = .absent) {
+      isFree = isFree && !isBusy(key) && draft.addIfNew(.put(key, value, expected: revision))
       grant.holdings.append(key)
     }
-    create(.attachment(request.attachment), .attachment(attachment))
+    // Only where repeats are refused can an attachment be there already, with other addresses. What
+    // else is there, as far as it was seen, is somebody else's.
+    let own = StoreKey.attachment(request.attachment)
+    create(own, .attachment(attachment), insteadOf: view[own]?.revision ?? .absent)
     let lease = Lease(request.attachment, attachment)
     for holding in holdings { create(.lease(holding.address), .lease(lease)) }
     if let mac = request.mac { create(.mac(mac), .mac(request.attachment)) }
