@@ -32,6 +32,26 @@ import Testing
     #expect(try desk.answers[again]?.get() == .released(nil))
   }
 
+  /// Who holds something and asks again gets that, whatever he asks for. That somebody else has the
+  /// hardware address is no answer before it is known that nothing is held.
+  @Test func aRepeatIsNotRefused() throws {
+    var desk = try PlannerDesk("10.1.0.0/24")
+    let mac = try MACAddress(parsing: "02:00:00:00:00:01")
+    desk.call(.acquire(AcquireRequest(attachment: PlannerDesk.key("a"), mac: mac)))
+    let first = desk.acquire("b")
+    try desk.settle()
+    let again = desk.call(.acquire(AcquireRequest(attachment: PlannerDesk.key("b"), mac: mac)))
+    desk.release("q")
+    guard case .read(let keys, let consistency) = desk.planner.next() else {
+      throw TestSupportError("nothing is read for the release")
+    }
+    desk.planner.learn(desk.store.readNow(keys), consistency: consistency)
+    // More may come than was asked for.
+    desk.planner.learn(desk.store.readNow([.mac(mac)]), consistency: .consistent)
+    try desk.settle()
+    #expect(try desk.addresses(again) == desk.addresses(first))
+  }
+
   /// A hardware address that was seen, to judge a commit in doubt, is not taken from who has it.
   @Test func whatWasSeenIsNotReplaced() throws {
     var desk = try PlannerDesk("10.1.0.0/24")

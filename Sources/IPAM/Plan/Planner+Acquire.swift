@@ -40,21 +40,26 @@ extension Planner {
     {
       return verdict
     }
-    let unconfirmed = unconfirmed(own)
-    guard definition.kind == .leased else {
-      guard unconfirmed.isEmpty else { return .needs(unconfirmed, .consistent) }
-      return .resolved(
-        .failure(
-          .invalidDefinition(
-            NetworkDefinitionError("network \(definition.name) keeps no leases (kind bare)"))))
+    let verdict = planAnew(request, definition, layouts, &wish, &draft)
+    guard case .resolved(.failure) = verdict, case let unconfirmed = unconfirmed(own),
+      !unconfirmed.isEmpty
+    else { return verdict }
+    wish.needsAttachments = true
+    return .needs(unconfirmed, .consistent)
+  }
+
+  /// For an attachment that holds nothing yet.
+  private mutating func planAnew(
+    _ request: AcquireRequest, _ definition: NetworkDefinition, _ layouts: [SetLayout],
+    _ wish: inout Wish, _ draft: inout Draft
+  ) -> Verdict {
+    func refused(_ reason: String) -> Verdict {
+      let text = "network \(definition.name) \(reason)"
+      return .resolved(.failure(.invalidDefinition(NetworkDefinitionError(text))))
     }
+    guard definition.kind == .leased else { return refused("keeps no leases (kind bare)") }
     if request.needsAddresses, layouts.contains(where: \.delegatesPrefixes) {
-      guard unconfirmed.isEmpty else { return .needs(unconfirmed, .consistent) }
-      return .resolved(
-        .failure(
-          .invalidDefinition(
-            NetworkDefinitionError(
-              "network \(definition.name) delegates prefixes (unitPrefixLength), not addresses"))))
+      return refused("delegates prefixes (unitPrefixLength), not addresses")
     }
     if let mac = request.mac, let verdict = checkMAC(mac, request, wish, draft) { return verdict }
 
@@ -62,10 +67,6 @@ extension Planner {
     do {
       assigned = try assign(request.requested, to: definition.rangeSets, layouts)
     } catch {
-      guard unconfirmed.isEmpty else {
-        wish.needsAttachments = true
-        return .needs(unconfirmed, .consistent)
-      }
       return .resolved(.failure(error))
     }
     var touched: [ChunkKey] = []
@@ -75,9 +76,6 @@ extension Planner {
         assigned[index].map { take($0, set: index, layouts[index], definition, &touched, &draft) }
         ?? search(Hunt(set: index, layouts[index], definition), &wish, &touched, &draft)
       switch found {
-      case .verdict(.resolved(.failure)) where !unconfirmed.isEmpty:
-        wish.needsAttachments = true
-        return .needs(unconfirmed, .consistent)
       case .verdict(let verdict): return verdict
       case .taken(let pool, let ordinal):
         holdings.append(holding(pool, ordinal, layouts[index], draft: &draft, set: index))
