@@ -61,6 +61,7 @@ extension Chunk {
   /// not held, that is free or cooling already. O(buckets).
   @discardableResult
   public mutating func release(_ bit: Int, now: UInt64, cooldown: UInt64) -> Bool {
+    cooling.settleFuture(now: now)
     expire(now: now, cooldown: cooldown)
     guard isHeld(bit) else { return false }
     if cooldown == 0 {

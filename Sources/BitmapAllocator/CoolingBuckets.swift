@@ -5,7 +5,8 @@
 //
 // A bucket carries the time of its latest release, so that no ordinal comes back early; the first
 // of a bucket waits at most one span longer. A bucket from the future (another node's clock) counts
-// as released now.
+// as released now with the next release of its chunk. Where none comes its time must, unless that is
+// an hour away or more (a clock was years ahead, or was set back): then it has cooled.
 
 /// Ordinals of one chunk that were released at about the same time.
 public struct CoolingBucket: Hashable, Sendable {
@@ -19,6 +20,9 @@ public struct CoolingBucket: Hashable, Sendable {
 public struct CoolingBuckets: Hashable, Sendable {
   /// More buckets than this are merged, the older into the younger.
   public static let bucketLimit = 16
+
+  /// Seconds that clocks may differ; a time that is further ahead is not waited for.
+  public static let horizon: UInt64 = 3_600
 
   /// The buckets: none empty, disjoint, `since` ascending.
   public private(set) var buckets: [CoolingBucket] = []
@@ -89,18 +93,24 @@ public struct CoolingBuckets: Hashable, Sendable {
     return true
   }
 
-  /// Whether some bucket has waited for `cooldown` at `now`. O(1).
+  /// Whether some bucket has waited for `cooldown` at `now`, or is not waited for. O(1).
   public func hasExpired(now: UInt64, cooldown: UInt64) -> Bool {
-    guard let oldest = buckets.first, oldest.since <= now else { return false }
-    return now - oldest.since >= cooldown
+    expiredIndex(now: now, cooldown: cooldown) != nil
   }
 
-  /// Takes out the oldest bucket, if it has waited for `cooldown`. O(buckets).
+  /// Takes such a bucket out, if there is one. O(buckets).
   public mutating func popExpired(now: UInt64, cooldown: UInt64) -> CoolingBucket? {
-    guard hasExpired(now: now, cooldown: cooldown) else { return nil }
-    let bucket = buckets.removeFirst()
+    guard let index = expiredIndex(now: now, cooldown: cooldown) else { return nil }
+    let bucket = buckets.remove(at: index)
     count -= bucket.bits.takenCount
     return bucket
+  }
+
+  /// The oldest, or the one that is furthest ahead.
+  private func expiredIndex(now: UInt64, cooldown: UInt64) -> Int? {
+    guard let oldest = buckets.first, let newest = buckets.last else { return nil }
+    if oldest.since <= now, now - oldest.since >= cooldown { return 0 }
+    return newest.since > now && newest.since - now > Self.horizon ? buckets.count - 1 : nil
   }
 
   /// The lowest ordinal within `ranges` of the oldest bucket that has one. O(words).
@@ -114,7 +124,7 @@ public struct CoolingBuckets: Hashable, Sendable {
   }
 
   /// Joins the buckets whose time has not come yet into one of `now`.
-  private mutating func settleFuture(now: UInt64) {
+  mutating func settleFuture(now: UInt64) {
     guard let first = buckets.firstIndex(where: { $0.since > now }) else { return }
     for bucket in buckets[(first + 1)...] { buckets[first].bits.formUnion(bucket.bits) }
     buckets.removeLast(buckets.count - first - 1)

@@ -90,6 +90,17 @@ import TestSupport
     #expect(chunk.bitmap.takenCount == 0)
   }
 
+  /// No release comes to set its time right: it waits for that, unless it is far away.
+  @Test func bucketFromFarAheadHasCooled() {
+    for (ahead, isWaitedFor) in [(3_600, true), (3_601, false), (UInt64.max - 1000, false)] {
+      var chunk = Chunk(chunkBits: 6, incarnation: 1)
+      _ = chunk.acquire(bit: 7, now: 1000, cooldown: 60)
+      chunk.release(7, now: 1000 + ahead, cooldown: 60)
+      let isTaken = chunk.acquire(bit: 7, borrowing: false, now: 1000, cooldown: 60)
+      #expect(isTaken != isWaitedFor, "\(ahead)")
+    }
+  }
+
   /// More buckets than a cool-down makes, as after a change of it: the oldest join younger ones.
   @Test func bucketsAreBounded() {
     var cooling = CoolingBuckets()

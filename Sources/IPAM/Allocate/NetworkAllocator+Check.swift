@@ -68,11 +68,14 @@ extension NetworkAllocator {
         key, entry throws(StoreError) in
         guard case .attachment(let name) = key, case .attachment(let attachment)? = entry.value
         else { return }
-        let isOurs = attachment.node.instance == node.instance && attachment.createdAt < begun
+        let boot = attachment.node.bootID
+        let isOfEarlierBoot = !boot.isEmpty && !node.bootID.isEmpty && boot != node.bootID
+        // The clock may have been set back between two boots.
+        let isEarlier = isOfEarlierBoot || attachment.createdAt < begun
+        let isOurs = attachment.node.instance == node.instance && isEarlier
         if (isOurs || !isShared) && !isInUse(name) {
           unused[name] = attachment
-          let boot = attachment.node.bootID
-          if !boot.isEmpty, !node.bootID.isEmpty, boot != node.bootID { earlier.insert(name) }
+          if isOfEarlierBoot { earlier.insert(name) }
         }
       }
     } catch {
