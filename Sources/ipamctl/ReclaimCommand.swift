@@ -158,7 +158,7 @@ struct ReclaimCommand: AsyncParsableCommand {
   private func owners() throws(Failure) -> (AttachmentKey, Attachment) -> Bool {
     if let live {
       let list = try LiveList(try Terminal.read(live), format: format)
-      let written = live == "-" ? UInt64.max : try Terminal.modificationTime(live)
+      let written = live == "-" ? UInt64.max : try timeOfWriting(live)
       return { key, attachment in list.holds(key) || attachment.createdAt >= written }
     }
     if let liveCache {
@@ -171,6 +171,19 @@ struct ReclaimCommand: AsyncParsableCommand {
       attachment.node.instance != own.instance || attachment.node.bootID.isEmpty
         || own.bootID.isEmpty || attachment.node.bootID == own.bootID
     }
+  }
+
+  /// When the list was written; what was made since is not judged by it. A file from the future would
+  /// judge what is made until then: the clock was set back since, or runs behind the file server's.
+  private func timeOfWriting(_ path: String) throws(Failure) -> UInt64 {
+    let (written, now) = (try Terminal.modificationTime(path), ConsulOptions.surroundings.now())
+    guard written <= now else {
+      throw Failure(
+        .failed,
+        "\(path) was written \((written - now).counted("second")) from now by this machine's clock, so "
+          + "that nobody can say what was made since: write it again")
+    }
+    return written
   }
 
   private var defaultState: String {

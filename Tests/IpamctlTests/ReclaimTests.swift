@@ -71,6 +71,28 @@ import Testing
     try await bench.succeeds("check", "net")
   }
 
+  /// The clock was set back since: what is made until it is that late again would be judged by the list.
+  @Test func aListFromTheFuture() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    let list = bench.folder.path + "/live"
+    try writeFile(list, "# nothing lives\n")
+    try await ChildProcess.run(["touch", "-d", "+1 hour", list])
+    #expect(try await bench.plugin("ADD", "net", "young").exitStatus == 0)
+    let words = ["reclaim", "net", "--node", "n1", "--live", list] + state(bench)
+    for _ in 0..<2 {
+      let refused = try await bench.ctl(words)
+      #expect(refused.exitStatus == 4 && refused.errorOutput.contains(list), "\(refused)")
+      try await Task.sleep(for: .seconds(1.1))
+    }
+    #expect(try bench.keys().contains { $0.contains("/attachments/n1/young") })
+    // Written again, it is a word about it.
+    try await ChildProcess.run(["touch", list])
+    #expect(try await bench.ctl(words).exitStatus == 0)
+    try await Task.sleep(for: .seconds(2.2))
+    #expect(try await bench.succeeds(words).contains("young/eth0"))
+  }
+
   @Test func aDirectory() async throws {
     let folder = try TemporaryFolder()
     try await ChildProcess.run(["mkdir", "\(folder.path)/net"])
