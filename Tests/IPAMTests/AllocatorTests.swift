@@ -107,6 +107,31 @@ import Testing
     #expect(fixture.store.counts.conflicts == conflicts + 1)
   }
 
+  /// The same where it was the last one: nobody gets an address by setting the bit, and nobody is kept
+  /// waiting for it.
+  @Test func anAddressLeasedUnderAClearBitIsAllThatIsLeft() async throws {
+    let fixture = try Fixture([["10.1.0.0/30"]])
+    let only = try await fixture.acquire("c1").attachment.holdings[0]
+    let name = StoreKey.chunk(
+      ChunkKey(pool: only.pool, node: only.pool.node(of: only.ordinal).node))
+    guard case .chunk(var chunk) = fixture.store.entries[name]?.value else {
+      throw AuditorTestError()
+    }
+    chunk.bitmap.free(only.pool.node(of: only.ordinal).bit)
+    fixture.store.overwrite(name, .chunk(chunk))
+    let other = try Fixture([["10.1.0.0/30"]], store: fixture.store)
+    for container in ["c2", "c3"] {
+      do {
+        _ = try await other.acquire(container, within: 20_000)
+        Issue.record("10.1.0.2 is leased")
+      } catch AllocationError.damaged(let text) {
+        #expect(text.contains("10.1.0.2"))
+      }
+    }
+    _ = try await fixture.release("c1")
+    #expect(try await other.acquire("c4").attachment.holdings[0].address == only.address)
+  }
+
   @Test func requestedAddress() async throws {
     let fixture = try Fixture([["10.1.0.0/24"], ["2001:db8::/64"]])
     let wanted = ["10.1.0.77", "2001:db8::99"]

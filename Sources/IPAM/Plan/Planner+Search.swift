@@ -328,6 +328,15 @@ extension Planner {
       return .resolved(
         .failure(.damaged("\(damaged); nothing else is left to allocate from")))
     }
+    // Bits that no commit sets, as nobody gets an address by it: without this they were looked at again
+    // and again until the deadline.
+    let strays = strays.filter { view.isConfirmed(.lease($0)) && view[.lease($0)] != .absent }
+    if let stray = strays.min() {
+      return .resolved(
+        .failure(
+          .damaged(
+            "\(stray) is leased, though its bit is clear; nothing else is left to allocate from")))
+    }
     return .notBefore(configuration.surroundings.monotonic() &+ Backoff.floor)
   }
 }
