@@ -197,7 +197,7 @@ extension ScriptedServer.Connection {
     #expect(await socket.transaction(commit).failure == .notApplied(.unreachable))
     let name = try makeClient("no-such-host.invalid")
     #expect(await name.transaction(commit).failure == .notApplied(.hostUnknown))
-    let v6 = try makeClient("[::1]:1")
+    let v6 = try makeClient("[::1]:\(port)")
     let expected: [Failure?] = [.notApplied(.connectionRefused), .notApplied(.unreachable)]
     let failure = await v6.transaction(commit).failure
     #expect(expected.contains(failure), "refused, or a machine without IPv6")

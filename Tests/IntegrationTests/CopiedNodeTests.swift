@@ -54,8 +54,11 @@ struct CopiedNodeTests {
     let proxy = try FaultyProxy(consul) { $0.makesAttachments ? .lateWithoutEnd : .pass }
     machine.port = proxy.port
     var cut = try machine.call("ADD", "i3")
-    cut.killedAfter = 2_000_000
-    _ = try await cut.run()
+    // Later, where it had not come so far by then.
+    for delay in [1, 4, 16] as [UInt32] where proxy.kept == 0 {
+      cut.killedAfter = delay * 1_000_000
+      _ = try await cut.run()
+    }
     #expect(proxy.kept == 1)
     machine.port = nil
     let files = try FileManager.default.subpathsOfDirectory(atPath: machine.state)

