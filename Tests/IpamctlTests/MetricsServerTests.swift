@@ -101,7 +101,7 @@ private struct Service {
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
     let proxy = try FaultyProxy(bench.consul) { _ in .lateWithoutEnd }
     let service = try await Service(
-      ["--consul", proxy.address, "--consul-prefix", bench.prefix, "--timeout", "1"],
+      ["--consul", proxy.address, "--consul-prefix", bench.prefix, "--timeout", "3"],
       in: bench.folder)
     for _ in 0..<2 {
       let silent = try await service.ask()
@@ -111,7 +111,7 @@ private struct Service {
     }
     #expect(try await service.ask("/").status == 200)
     proxy.setRule { _ in .pass }
-    // A second may be too short for the first of them.
+    // Three seconds may be too short for the first of them.
     try await eventually("Consul is read again") { try await service.ask().status == 200 }
     let log = try await service.end(terminate)
     // Each change once.
