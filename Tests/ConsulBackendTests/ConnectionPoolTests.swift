@@ -187,6 +187,21 @@ extension ScriptedServer.Connection {
     await client.shutdown()
   }
 
+  /// Its user need not shut it down: connections and thread go with it.
+  @Test(arguments: ["127.0.0.1", "localhost"])
+  func aClientThatIsDropped(_ host: String) async throws {
+    let ended = Counter()
+    let server = try ScriptedServer { connection in
+      connection.serve()
+      ended.add()
+    }
+    var client: ConsulClient? = try makeClient("\(host):\(server.port)")
+    _ = try await client?.get("k")
+    #expect(server.connections == 1 && ended.value == 0)
+    client = nil
+    try await eventually("the end of the connection") { ended.value == 1 }
+  }
+
   @Test func nobodyThere() async throws {
     let port = try unusedPort()
     let client = try makeClient("127.0.0.1:\(port)")

@@ -32,7 +32,9 @@ final class HostLookup {
 
   private let host: String
   private let port: Int
-  private let clientLoop: ClientLoop
+  private let loop: any EventLoop
+  /// Its connections have this lookup in the end: it would keep itself.
+  private weak var clientLoop: ClientLoop?
   private var underWay: EventLoopFuture<[SocketAddress]>?
   /// What the last lookup found.
   private(set) var found: [SocketAddress] = []
@@ -43,12 +45,13 @@ final class HostLookup {
   var isAsking: Bool { underWay != nil }
 
   init(_ host: String, port: Int, on clientLoop: ClientLoop) {
-    (self.host, self.port, self.clientLoop) = (host, port, clientLoop)
+    (self.host, self.port, self.clientLoop, loop) = (host, port, clientLoop, clientLoop.loop)
   }
 
   func addresses() -> EventLoopFuture<[SocketAddress]> {
     if let underWay { return underWay }
-    let answer = clientLoop.loop.makePromise(of: [SocketAddress].self)
+    guard let clientLoop else { return loop.makeFailedFuture(ChannelError.ioOnClosedChannel) }
+    let answer = loop.makePromise(of: [SocketAddress].self)
     underWay = answer.futureResult
     answer.futureResult.assumeIsolated().whenComplete { [self] result in
       underWay = nil
