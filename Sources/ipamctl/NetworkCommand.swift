@@ -72,8 +72,22 @@ extension NetworkCommand {
         let command = "ipamctl network update \(name.shellWord)\(store.operatorWords)"
         throw Failure(.no, "network \(name) exists; change it with: \(command)")
       }
+      if wanted.kind == .bare { try await refuseLeases(store, deadline) }
       if !dryRun { try await write(wanted, .absent, store, deadline) }
       format.confirm(wanted, dryRun ? "would be created" : "created")
+    }
+
+    /// A deletion that was interrupted, or a definition that was lost, leaves leases. A network that
+    /// looks at none would hand their addresses out again.
+    private func refuseLeases(_ store: ConsulStore, _ deadline: Deadline) async throws(Failure) {
+      let count = try await asking { () async throws(StoreError) in
+        try await store.leaseCount(deadline: deadline)
+      }
+      guard count > 0 else { return }
+      throw Failure(
+        .no,
+        "\(count.counted("lease")) of an earlier network \(name) would be handed out again: ipamctl "
+          + "network delete \(name.shellWord)\(store.operatorWords) --force")
     }
   }
 

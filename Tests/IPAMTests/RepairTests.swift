@@ -198,6 +198,28 @@ import Testing
     #expect(broken.store.entries[.chunk(key)]?.value == .damaged("checksum"))
   }
 
+  /// Its definition was lost or deleted, and a leased one made in its place.
+  @Test func bareBitsAreNotClearedUnderALeasedDefinition() async throws {
+    let broken = try await Broken()
+    try await broken.storeDefinition()
+    broken.changeChunk { chunk, bit in
+      for more in 1...20 { chunk.bitmap.take(bit + more) }
+      chunk.features.incompatible = .bare
+      chunk.incarnation &+= 1
+    }
+    let (key, bit) = try broken.place
+    let report = try await broken.repairer.repair(deadline: .far)
+    #expect(report.commits == 0 && report.left.contains { $0.remedy.contains("--force") })
+    broken.changeChunk { chunk, bit in
+      for more in 0...20 { chunk.release(bit + more, now: 1_000, cooldown: 60) }
+    }
+    let again = try await broken.repairer.repair(deadline: .far)
+    guard case .chunk(let chunk) = broken.store.entries[.chunk(key)]?.value else {
+      throw AuditorTestError()
+    }
+    #expect(again.left.isEmpty && chunk.isHeld(bit) && chunk.features == ChunkFeatures())
+  }
+
   @Test func aNewIncarnationTakesAllChunksOver() async throws {
     let broken = try await Broken(subnet: "10.1.0.0/16")
     try await broken.storeDefinition()

@@ -36,6 +36,21 @@ import Testing
     #expect(try await bench.ctl("network", "show", "net").exitStatus == 1)
   }
 
+  /// As after a deletion that was killed in the middle.
+  @Test func aNetworkWithoutLeasesIsNotMadeOverLeases() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    #expect(try await bench.plugin("ADD", "net", "c1").exitStatus == 0)
+    try bench.delete(bench.key("net/config"))
+    let bare = ["network", "create", "net", "--subnet", "10.1.0.0/24", "--kind", "bare"]
+    let refused = try await bench.ctl(bare)
+    let remedy = "ipamctl network delete net --consul http://\(bench.consul.address)"
+    #expect(refused.exitStatus == 1 && refused.errorOutput.contains(remedy), "\(refused)")
+    #expect(try !bench.keys().contains("net/config"))
+    try await bench.succeeds("network", "delete", "net", "--force")
+    try await bench.succeeds(bare)
+  }
+
   /// With a prefix that is not ours, or with none, somebody else's keys would be a network's.
   @Test func whatIsNoNetworkIsNotDeleted() async throws {
     let bench = try await Bench()

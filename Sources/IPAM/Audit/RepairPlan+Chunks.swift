@@ -11,6 +11,11 @@ extension RepairPlan {
     switch entry.value {
     case nil: return isOurs ? corrected(nil, key) : nil
     case .chunk(let chunk):
+      guard definition.kind == .bare || !chunk.hasBareBits else {
+        return .nothing(
+          "it has bits of a network without leases that had this name, which are never cleared: if "
+            + "nobody uses them, delete the network with --force and define it again")
+      }
       guard isOurs, chunk.chunkBits == key.pool.chunkBits else { return removed(key) }
       guard chunk.incarnation == definition.incarnation else { return adopted(chunk, key) }
       return corrected(chunk, key)
@@ -40,6 +45,7 @@ extension RepairPlan {
     var chunk = chunk
     chunk.incarnation = definition.incarnation
     chunk.isMarked = false
+    if definition.kind == .leased { chunk.features.incompatible.remove(.bare) }
     if key.node.level > 0 {
       chunk.bitmap = ChunkBitmap(chunkBits: chunk.chunkBits)
     } else {
@@ -192,5 +198,12 @@ extension RepairPlan {
     if count > 0 {
       actions.append("take back \(count.counted("mark")) of chunks that are not full")
     }
+  }
+}
+
+extension Chunk {
+  /// Whether somebody has taken ordinals of it without leases.
+  fileprivate var hasBareBits: Bool {
+    features.incompatible.contains(.bare) && bitmap.takenCount > cooling.count
   }
 }
