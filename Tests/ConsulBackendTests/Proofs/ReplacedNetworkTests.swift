@@ -33,14 +33,15 @@ extension Proofs {
 
     /// Deletes the network whatever is held, and defines another one.
     private static func replace(
-      _ network: TestNetwork, by heir: NetworkDefinition, on server: ConsulServer
+      _ network: TestNetwork, by heir: NetworkDefinition, on server: ConsulServer,
+      _ incarnation: UInt64 = .random(in: 1...(.max))
     ) async throws -> TestNetwork {
       let process = try Process(server.address, network)
       let removal = try await process.store.removeNetwork(
         force: true, dryRun: false, deadline: deadline)
       guard case .removed = removal else { throw TestSupportError("\(removal)") }
       var (network, heir) = (network, heir)
-      heir.incarnation = UInt64.random(in: 1...(.max))
+      heir.incarnation = incarnation
       let put = StoreOperation.put(.definition, .definition(heir), expected: .absent)
       guard case .committed = await process.store.commit([put], cursors: [:], deadline: deadline)
       else { throw TestSupportError("the network was made again by somebody else") }
@@ -154,6 +155,44 @@ extension Proofs {
         if let name = process.store.schema.name(key) { names.append(name) }
       }
       return names
+    }
+
+    /// Nodes go on through one network after the other, each process by the copies of the one before. Every
+    /// answer is by the definition that ruled, and nobody has what another was given since.
+    @Test func replacedUnderLoad() async throws {
+      let server = try await Self.server.value
+      var network = try TestNetwork(["10.1.0.0/24"], cooldown: 0)
+      let folder = try TemporaryFolder()
+      let first = try Process(server.address, network)
+      try await first.add("first")
+      let load = Flow(server.address, network, folder.path)
+      try await load.run {
+        for heir in Heir.allCases + Heir.allCases.shuffled() {
+          try await load.more(15)
+          network = try await load.replacing {
+            try await Self.replace(network, by: try heir.definition, on: server, $0)
+          }
+          guard network.definition.kind == .bare else { continue }
+          let other = try Process(server.address, network, node: "bulk")
+          let bulk = BulkAllocator(
+            store: other.store, networkName: "net", definition: nil, node: "bulk",
+            surroundings: .system)
+          var taken: [AddressRange] = []
+          for job in 1...6 as ClosedRange<UInt64> {
+            taken += try await bulk.acquire(40, job: job, deadline: Self.deadline)
+            try await load.more(3)
+          }
+          try await other.expectExactly(taken)
+          await other.client.shutdown()
+        }
+        network = try await load.replacing {
+          try await Self.replace(network, by: try Heir.same.definition, on: server, $0)
+        }
+        try await load.more(15)
+      }
+      #expect(load.findings == [])
+      try await network.expectSound(on: server)
+      #expect(try await network.attachments(on: server) == load.held)
     }
   }
 }
