@@ -216,7 +216,7 @@ struct PlannerModel {
   }
 
   func wasHeld(_ key: StoreKey, during call: Call) -> Bool {
-    setting.cooldown > 0 || store.entries[key] != nil || lastHeld[key] ?? 0 >= call.called
+    setting.cooldown + UInt32(setting.edits) > 0 || store.entries[key] != nil || lastHeld[key] ?? 0 >= call.called
   }
 
   var isFull: Bool {
@@ -270,6 +270,12 @@ struct PlannerModel {
   // MARK: - Callers
 
   private mutating func call() {
+    if happens(setting.edits), let entry = store.entries[.definition],
+      case .definition(var definition)? = entry.value
+    {
+      definition.cooldown.seconds = setting.cooldown + (definition.cooldown.seconds &+ 1) % 2
+      store.overwrite(.definition, .definition(definition))
+    }
     let index = Int.random(in: processes.indices, using: &chance)
     if happens(10), let ticket = processes[index].calls.keys.sorted().randomElement(using: &chance)
     {
