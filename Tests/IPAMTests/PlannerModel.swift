@@ -216,7 +216,9 @@ struct PlannerModel {
   }
 
   func wasHeld(_ key: StoreKey, during call: Call) -> Bool {
-    setting.cooldown + UInt32(setting.edits) > 0 || store.entries[key] != nil || lastHeld[key] ?? 0 >= call.called
+    // What cools is not to be had either.
+    setting.cooldown > 0 || setting.edits > 0 || store.entries[key] != nil
+      || lastHeld[key] ?? 0 >= call.called
   }
 
   var isFull: Bool {
