@@ -105,4 +105,34 @@ import Testing
     #expect(try bench.keys().count { $0.contains("/addresses/") } == 1)
     try await bench.succeeds("check", "net", "--data-dir", bench.folder.path)
   }
+
+  /// The reply to a commit of an import is lost: what it made is what the import has taken over.
+  @Test func aReplyThatIsLost() async throws {
+    let bench = try await Bench()
+    let directory = bench.folder.path + "/net"
+    try await ChildProcess.run(["mkdir", directory])
+    for number in 2...4 {
+      try writeFile("\(directory)/10.1.0.\(number)", "c\(number)\r\neth0")
+    }
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    // It is a node, and has 10.1.0.2.
+    let added = try await bench.plugin("ADD", "net", "first")
+    #expect(added.exitStatus == 0, "\(added)")
+    let proxy = try FaultyProxy(bench.consul) { request in
+      request.makesAttachments && request.number == 0 ? .dropReply : .pass
+    }
+    let ended = try await Execution([
+      program("ipamctl", "CNI_IPAM_CTL"), "import", "host-local", directory, "--node", "n1",
+      "--consul", proxy.address, "--consul-prefix", bench.prefix, "--timeout", "60",
+      "--state-dir", bench.stateDirectory(),
+    ]).run()
+    #expect(ended.output.contains("2 addresses imported, 0 here already"), "\(ended)")
+    let journal = try String(
+      decoding: readFile(bench.stateDirectory() + "/journal/net"), as: UTF8.self)
+    for number in 3...4 {
+      let lines = journal.split(separator: "\n").filter { $0.contains("10.1.0.\(number)") }
+      #expect(lines.count == 1, "\(journal)")
+    }
+    try await bench.succeeds("check", "net")
+  }
 }

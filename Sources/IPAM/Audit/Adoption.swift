@@ -89,6 +89,8 @@ public struct Adoption: Sendable {
     var outcomes: [AttachmentKey: Outcome] = [:]
     var left: [AdoptedAttachment] = []
     var claimed: Set<IPAddress> = []
+    // What commits would have made that lost a race, or whose reply was lost.
+    var sent: [AttachmentKey: JournalEvent] = [:]
     for attachment in attachments {
       let isNew = attachment.addresses.allSatisfy { claimed.insert($0).inserted }
       if isNew, outcomes.updateValue(.present, forKey: attachment.key) == nil {
@@ -110,7 +112,9 @@ public struct Adoption: Sendable {
         while let next = queue.first, batch.isEmpty || attempt == 0 {
           if attempt > 0 { try await look(again: next, &plan, deadline) }
           if let verdict = judge(next, plan) {
-            outcomes[next.key] = verdict
+            let event = verdict == .present ? Self.event(of: next.key, plan, in: sent) : nil
+            if let event { progress([event]) }
+            outcomes[next.key] = event == nil ? verdict : .adopted
           } else {
             var trial = batch.isEmpty ? RepairDraft(plan) : draft
             add(next, plan, &trial)
@@ -139,6 +143,7 @@ public struct Adoption: Sendable {
           queue = (batch + queue)[...]
         } else {
           lost += batch
+          for event in events { sent[event.attachment] = event }
         }
       }
       left = lost
@@ -192,6 +197,17 @@ public struct Adoption: Sendable {
       return .refused("\(attachment.key) is here with other addresses")
     }
     return nil
+  }
+
+  /// What one of our own commits tells of an attachment that is there.
+  private static func event(
+    of key: AttachmentKey, _ plan: RepairPlan, in sent: [AttachmentKey: JournalEvent]
+  ) -> JournalEvent? {
+    guard case .attachment(let attachment) = plan.evidence[.attachment(key)].value else {
+      return nil
+    }
+    let event = JournalEvent(acquired: attachment, by: key)
+    return sent[key] == event ? event : nil
   }
 
   /// What a commit tells a journal, in the order of the batch.
