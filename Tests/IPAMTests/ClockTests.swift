@@ -61,6 +61,10 @@ import Testing
         return nil
       } catch AllocationError.deadlineExceeded {
         return nil
+      } catch AllocationError.outcomeUnknown {
+        // On a machine so slow that the time was over while it was committed.
+        try await delete(container)
+        return nil
       }
     }
 
@@ -87,8 +91,9 @@ import Testing
       for index in 0..<5 { #expect(try await node.add("c\(index)") != nil) }
       for index in 0..<5 { try await node.delete("c\(index)") }
       node.set(Self.today)
-      let early = try await node.add("early", within: isWaitedFor ? 100 : 20_000)
-      #expect((early == nil) == (isWaitedFor && policy == .strict), "\(ahead)")
+      let isRefused = isWaitedFor && policy == .strict
+      let early = try await node.add("early", within: isRefused ? 100 : 20_000)
+      #expect((early == nil) == isRefused, "\(ahead)")
       node.set(Self.today + 3_600 + 60)
       #expect(try await node.add("later") != nil)
     }

@@ -73,6 +73,7 @@ extension Proofs {
           return fate
         }
         let ended = try await check.run(proxy.address, words, pid: file)
+        try await proxy.settle()
         if ended.signal != nil {
           victims += 1
           try await damaged.expectNothingHeldIsFree(here)

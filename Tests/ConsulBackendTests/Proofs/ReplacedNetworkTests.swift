@@ -129,7 +129,8 @@ extension Proofs {
         return author == .nextProcess || request.makesAttachments ? .late : .pass
       }
       let process = try Process(proxy.address, old, stateDirectory: folder.path)
-      async let failure = process.failureOfAdd("c0", within: 800)
+      // Time enough to send it, and to replace the network, on a slow machine too.
+      async let failure = process.failureOfAdd("c0", within: 3_000)
       try await eventually("the commit") { proxy.kept > 0 }
       let network = try await Self.replace(old, by: try heir.definition, on: server)
       guard case .outcomeUnknown? = await failure else {
