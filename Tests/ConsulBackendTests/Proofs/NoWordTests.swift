@@ -21,6 +21,9 @@ extension Proofs {
       let proxy: FaultyProxy
       var call: PluginCall
 
+      /// Where no state directory can be.
+      static let nowhere = "/proc/none"
+
       init(holding containers: [String]) async throws {
         server = try await NoWordTests.server.value
         network = try TestNetwork()
@@ -37,6 +40,7 @@ extension Proofs {
       /// Nil where nothing can be mounted.
       func run(_ command: String, _ container: String) async throws -> Execution.Ended? {
         let state = call.stateDirectory
+        if state == Self.nowhere { return try await call.run(command, container) }
         let mounting =
           "/usr/bin/mount --bind \(state) \(state) && /usr/bin/mount -o remount,ro,bind \(state)"
         let script = "{ \(mounting); } || exit 77; exec \"$0\""
@@ -112,6 +116,24 @@ extension Proofs {
       #expect(second.exitStatus == 0, "\(second)")
       if !isEarly { #expect(try scene.proxy.deliverLate() == [409]) }
       #expect(try await scene.held() == (next == "ADD" ? ["c0", "c1"] : ["c0"]))
+      try await scene.network.expectSound(on: scene.server)
+    }
+
+    /// No state directory at all: nothing is begun, and a DEL is told and repeated as ever.
+    @Test(arguments: [true, false])
+    func noPlace(isEarly: Bool) async throws {
+      var scene = try await Scene(holding: ["c0", "c1"])
+      scene.call.stateDirectory = Scene.nowhere
+      let first = try #require(try await scene.runAndLoseAll("DEL", "c1"))
+      #expect(first.exitStatus == 1 && first.output.contains("\"code\": 11"), "\(first)")
+      #expect(first.output.contains("outcome is not known"), "\(first)")
+      if isEarly { #expect(try scene.proxy.deliverLate() == [200]) }
+      let begun = try #require(try await scene.run("ADD", "c2"))
+      #expect(begun.exitStatus == 1 && begun.output.contains("\"code\": 5"), "\(begun)")
+      let second = try #require(try await scene.run("DEL", "c1"))
+      #expect(second.exitStatus == 0, "\(second)")
+      if !isEarly { #expect(try scene.proxy.deliverLate() == [409]) }
+      #expect(try await scene.held() == ["c0"])
       try await scene.network.expectSound(on: scene.server)
     }
   }

@@ -26,7 +26,7 @@ struct PluginCall: Sendable {
   let network: TestNetwork
   var port: Int
   var host = "127.0.0.1"
-  let stateDirectory: String
+  var stateDirectory: String
   var node = "plugin"
   var token: String?
   var timeout = "30s"
