@@ -197,29 +197,3 @@ struct DamagedNetwork: Sendable {
     return found
   }
 }
-
-/// `ipamctl check` of one network, as an operator runs it.
-struct CheckCall: Sendable {
-  /// The program: CNI_IPAM_CTL, else the one that was built along with the tests.
-  static let program = environmentVariable("CNI_IPAM_CTL") ?? builtAlong("ipamctl")
-
-  /// For `.enabled(if:)`.
-  static var isAvailable: Bool { program != nil }
-
-  let network: TestNetwork
-  let folder: String
-
-  /// Runs it to its end, with its process id in a file of that name if one is given.
-  func run(_ address: String, _ words: [String], pid file: String? = nil) async throws
-    -> Execution.Ended
-  {
-    guard let program = Self.program else { throw TestSupportError("no ipamctl") }
-    let words =
-      [program, "check", "net"] + words + [
-        "--consul", address, "--consul-prefix", network.prefix, "--timeout", "60", "--state-dir",
-        folder + "/no-node",
-      ]
-    guard let file else { return try await Execution(words).run() }
-    return try await Execution(["sh", "-c", #"echo $$ > "$0"; exec "$@""#, file] + words).run()
-  }
-}

@@ -112,8 +112,14 @@ extension Proofs {
 
     /// An ADD of the old network has no outcome. Whoever makes sure that its copies come too late, the
     /// process itself at its deadline or the next one by the word that it left, leaves nothing behind.
-    @Test(arguments: Heir.allCases, Author.allCases)
-    func anOldDoubtLeavesNothing(_ heir: Heir, _ author: Author) async throws {
+    @Test(arguments: Author.allCases) func anOldDoubtLeavesNothing(_ author: Author) async throws {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for heir in Heir.allCases { group.addTask { try await leavesNothing(author, heir) } }
+        try await group.waitForAll()
+      }
+    }
+
+    private func leavesNothing(_ author: Author, _ heir: Heir) async throws {
       let server = try await Self.server.value
       let old = try TestNetwork(["10.1.0.0/24"], cooldown: 60)
       let folder = try TemporaryFolder()
@@ -134,7 +140,7 @@ extension Proofs {
       try await eventually("the commit") { proxy.kept > 0 }
       let network = try await Self.replace(old, by: try heir.definition, on: server)
       guard case .outcomeUnknown? = await failure else {
-        Issue.record("\(String(describing: await failure))")
+        Issue.record("\(heir): \(String(describing: await failure))")
         return
       }
       // What is in doubt is cleared up before anything else.
@@ -142,12 +148,12 @@ extension Proofs {
       let next =
         author == .livingProcess
         ? process : try Process(server.address, old, stateDirectory: folder.path)
-      #expect(try await next.delete("c0") == nil)
-      #expect(try proxy.deliverLate().allSatisfy { $0 == 409 })
-      try await network.expectSound(on: server)
+      #expect(try await next.delete("c0") == nil, "\(heir)")
+      #expect(try proxy.deliverLate().allSatisfy { $0 == 409 }, "\(heir)")
+      try await network.expectSound(on: server, "\(heir)")
       proxy.setRule { _ in .pass }
       if network.definition.kind == .leased { try await next.add("c1") }
-      try await network.expectSound(on: server)
+      try await network.expectSound(on: server, "\(heir)")
     }
 
     private static func chunkNames(of process: Process) async throws -> [String] {
@@ -194,6 +200,64 @@ extension Proofs {
       #expect(load.findings == [])
       try await network.expectSound(on: server)
       #expect(try await network.attachments(on: server) == load.held)
+    }
+
+    /// A deletion is killed at each of its commits. What it left is in nobody's way and given to nobody:
+    /// a network without leases waits until the deletion is done, in a leased one they are released.
+    @Test(.enabled(if: ControlCall.isAvailable), arguments: [FaultyProxy.Fate.cut, .dropReply])
+    func aDeletionKilledAtEachCommit(_ fate: FaultyProxy.Fate) async throws {
+      let server = try await Self.server.value
+      var victims = 0
+      for victim in 0..<20 where victims == victim {
+        let old = try TestNetwork(["10.1.0.0/24"])
+        let folder = try TemporaryFolder()
+        let node = try Process(server.address, old, stateDirectory: folder.path)
+        try await Self.fill(node, 100)
+        let ipamctl = ControlCall(network: old, folder: try TemporaryFolder())
+        let proxy = try FaultyProxy(server) { request in
+          guard request.isTransaction, request.number == victim else { return .pass }
+          try? ipamctl.kill()
+          return fate
+        }
+        let ended = try await ipamctl.run(proxy.address, ["network", "delete", "net", "--force"])
+        try await proxy.settle()
+        if ended.signal != nil { victims += 1 } else { #expect(ended.exitStatus == 0, "\(ended)") }
+        let left = try await Self.leases(of: node)
+        let bare = try await ipamctl.run(
+          server.address,
+          ["network", "create", "net", "--subnet", "10.1.0.0/24", "--kind", "bare", "--dry-run"])
+        #expect((bare.exitStatus == 0) == left.isEmpty, "\(victim): \(bare)")
+
+        // As the nodes do whose configurations still have it.
+        let other = try Process(server.address, old, node: "n1")
+        _ = await other.failureOfAdd("x")
+        let repaired = try await ipamctl.check(server.address, ["--repair"])
+        #expect(repaired.exitStatus == 0, "\(victim): \(repaired)")
+        try await Self.fill(other, 100)
+        let now = try await Self.leases(of: node)
+        for (address, holder) in left { #expect(now[address] == holder, "\(victim): \(address)") }
+        for index in 0..<100 { try await node.delete("c\(index)") }
+        try await old.expectSound(on: server, "\(victim)")
+        #expect(try await old.attachments(on: server).allSatisfy { $0.node == "n1" })
+      }
+      #expect(victims >= 4 && victims < 20, "every commit was a victim")
+    }
+
+    private static func fill(_ process: Process, _ count: Int) async throws {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for index in 0..<count { group.addTask { try await process.add("c\(index)") } }
+        try await group.waitForAll()
+      }
+    }
+
+    private static func leases(of process: Process) async throws -> [IPAddress: AttachmentKey] {
+      var found: [IPAddress: AttachmentKey] = [:]
+      try await process.store.list(.leases, deadline: deadline) { key, entry in
+        if case .lease(let address) = key, case .lease(let lease)? = entry.value {
+          found[address] = lease.attachment
+        }
+      }
+      return found
     }
   }
 }
