@@ -6,7 +6,7 @@
 // A bucket carries the time of its latest release, so that no ordinal comes back early; the first
 // of a bucket waits at most one span longer. A bucket from the future (another node's clock) counts
 // as released now with the next release of its chunk. Where none comes its time must, unless that is
-// an hour away or more (a clock was years ahead, or was set back): then it has cooled.
+// more than an hour away (a clock was years ahead, or was set back): then it has cooled.
 
 /// Ordinals of one chunk that were released at about the same time.
 public struct CoolingBucket: Hashable, Sendable {

@@ -11,7 +11,7 @@ extension RepairPlan {
     switch entry.value {
     case nil: return isOurs ? corrected(nil, key) : nil
     case .chunk(let chunk):
-      guard definition.kind == .bare || !chunk.hasBareBits else {
+      guard definition.kind == .bare || key.node.level > 0 || !chunk.hasBareBits else {
         return .nothing(
           "it has bits of a network without leases that had this name, which are never cleared: if "
             + "nobody uses them, delete the network with --force and define it again")
