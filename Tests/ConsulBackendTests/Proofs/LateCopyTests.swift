@@ -220,8 +220,8 @@ extension Proofs {
       let wanted = try ["10.1.0.77", "10.1.200.77"].map { try IPAddress(parsing: $0) }
       #expect(await process.failureOfHastyAdd("c1", requested: [wanted[0]]) != nil)
       try await eventually("the copy") { proxy.kept == 1 }
-      // Until the process has given up to fence it.
-      await process.allocator.settle()
+      // Until the process has given up to fence it, and looks whether there is something to release.
+      try await eventually("a look") { proxy.requests.last?.hasPrefix("GET") ?? false }
       proxy.setRule { _ in .pass }
       try await process.add("c1", requested: [wanted[1]])
       try await process.delete("c1")
@@ -247,7 +247,7 @@ extension Proofs {
         return
       }
       try await eventually("the copy") { proxy.kept == 1 }
-      await process.allocator.settle()
+      await process.client.shutdown()
       let removed = try await Process(server.address, network).store.removeNetwork(
         force: false, dryRun: false,
         deadline: Surroundings.system.deadline(inMilliseconds: 30_000))
