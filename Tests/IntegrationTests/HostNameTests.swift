@@ -12,6 +12,8 @@ struct HostNameTests {
     let port: Int
     var addresses: [String] = []
     var nameServers: [String] = []
+    /// Nothing is near but the loopback device.
+    var isAlone = false
 
     func call(_ command: String, timeout: String) throws -> Call {
       let (hosts, resolv) = (network.folder.path + "/hosts", network.folder.path + "/resolv")
@@ -24,8 +26,11 @@ struct HostNameTests {
       var call = Call(command, network.configuration(ipam))
       let script =
         [(hosts, "/etc/hosts"), (resolv, "/etc/resolv.conf")]
-        .map { "mount --bind \($0) \($1)" } + ["exec \"$0\""]
-      call.entering = ["unshare", "-m", "sh", "-c", script.joined(separator: " && ")]
+        .map { "mount --bind \($0) \($1)" } + (isAlone ? ["ip link set lo up"] : [])
+        + ["exec \"$0\""]
+      call.entering = [
+        "unshare", isAlone ? "-mn" : "-m", "sh", "-c", script.joined(separator: " && "),
+      ]
       call.variables["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
       return call
     }
@@ -92,9 +97,11 @@ struct HostNameTests {
     let addresses = ["127.0.0.2", "::1", "127.0.0.4"]
     var place = Place(network: network, port: 1, addresses: addresses)
     try await place.expectRefusals(timeout: "30s", ["nothing listens"] + addresses)
-    place.addresses = ["0.0.0.1", "127.0.0.4"]
+    place.addresses = ["192.0.2.1", "127.0.0.4"]
+    place.isAlone = true
     try await place.expectRefusals(
-      timeout: "30s", ["0.0.0.1: ", "127.0.0.4: Connection refused"])
+      timeout: "30s", ["192.0.2.1: Network is unreachable", "127.0.0.4: Connection refused"])
+    place.isAlone = false
     let silent = try addresses[...1].map { try SilentAddress($0, port: 1) }
     defer { withExtendedLifetime(silent) {} }
     place.addresses = addresses
