@@ -105,11 +105,16 @@ import Testing
     func command() -> [String] {
       [program("ipamctl", "CNI_IPAM_CTL"), "import"] + words + [
         "--output", "json", "--consul", proxy.address, "--consul-prefix", bench.prefix,
-        "--timeout", "60", "--state-dir", bench.folder.path + "/none",
+        "--timeout", "120", "--state-dir", bench.folder.path + "/none",
       ]
     }
-    let victim = try await ChildProcess.start(command())
-    try await eventually("a commit on its way") { proxy.kept == 1 }
+    var victim = try await ChildProcess.start(command())
+    for _ in 0..<10_000 where proxy.kept == 0 {
+      // Out of time before half of it was done, on a slow machine: it goes on.
+      if !victim.isRunning { victim = try await ChildProcess.start(command()) }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    #expect(proxy.kept == 1, "no commit is on its way")
     victim.signal(9)
     await victim.ended()
     let half = try bench.keys().count { $0.hasPrefix("net/attachments/n9/") }
@@ -138,6 +143,8 @@ import Testing
     var living: [(name: String, address: String)] = []
     var round = 0
     while !traffic.isOver {
+      // Some of the processors is for the import, however few there are.
+      try await Task.sleep(for: .milliseconds(50))
       round += 1
       let name = "w\(worker)-\(round)"
       let added = try await bench.plugin("ADD", "net", name, node: "n\(worker)")

@@ -103,6 +103,7 @@ public struct Adoption: Sendable {
       var plan = try await repairer.plan(deadline)
       var lost: [AdoptedAttachment] = []
       var queue = left[...]
+      var races = 0
       while !queue.isEmpty {
         plan.limit = repairer.limit(plan.definition)
         var draft = RepairDraft(plan)
@@ -142,9 +143,16 @@ public struct Adoption: Sendable {
           for attachment in batch { plan.unreserve(attachment) }
           queue = (batch + queue)[...]
         } else {
-          lost += batch
           for event in events { sent[event.attachment] = event }
+          races += 1
+          if attempt > 0, races < Self.racesInARow {
+            for attachment in batch { plan.unreserve(attachment) }
+            queue = (batch + queue)[...]
+            continue
+          }
+          lost += batch
         }
+        races = 0
       }
       left = lost
     }
@@ -153,6 +161,9 @@ public struct Adoption: Sendable {
     }
     return attachments.map { ($0, outcomes[$0.key] ?? .refused("it was not looked at")) }
   }
+
+  /// How often what goes alone is tried, on each pass over what is left.
+  private static let racesInARow = 16
 
   /// Brings a plan up to date for one attachment: one round trip.
   private func look(
