@@ -46,6 +46,8 @@ extension PlannerModel {
     var cooldown: UInt32 = 0
     /// A delete of what is gone already counts as done, as in Consul.
     var deletesWhatIsGone = false
+    /// How many calls in a hundred come when an operator has just changed the definition.
+    var edits = 0
     var names = 12
     var faults = 25
     /// How many acquisitions in a hundred ask for an address, and how many have a hardware address, of

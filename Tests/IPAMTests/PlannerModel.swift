@@ -217,7 +217,7 @@ struct PlannerModel {
 
   func wasHeld(_ key: StoreKey, during call: Call) -> Bool {
     // What cools is not to be had either.
-    setting.cooldown > 0 || store.entries[key] != nil
+    setting.cooldown > 0 || setting.edits > 0 || store.entries[key] != nil
       || lastHeld[key] ?? 0 >= call.called
   }
 
@@ -272,6 +272,12 @@ struct PlannerModel {
   // MARK: - Callers
 
   private mutating func call() {
+    if happens(setting.edits), let entry = store.entries[.definition],
+      case .definition(var definition)? = entry.value
+    {
+      definition.cooldown.seconds = setting.cooldown + (definition.cooldown.seconds &+ 1) % 2
+      store.overwrite(.definition, .definition(definition))
+    }
     let index = Int.random(in: processes.indices, using: &chance)
     if happens(10), let ticket = processes[index].calls.keys.sorted().randomElement(using: &chance)
     {

@@ -38,6 +38,7 @@ import Testing
       $0.cooldown = 1
     },
     World("small commits") { $0.operationLimit = 9 },
+    World("definitions that change") { $0.edits = 10 },
     World("crowded") { $0.names = 3 },
     World("many at once") {
       $0.names = 60

@@ -48,10 +48,13 @@ struct View: Sendable {
   }
 
   mutating func learn(_ answer: [StoreKey: StoreEntry], consistency: Consistency) {
-    for (key, entry) in answer { self[key] = entry }
-    if consistency == .consistent || consistency == .snapshot {
-      confirmed.formUnion(answer.keys)
+    if consistency < .consistent {
+      // An old copy is no news of what was confirmed.
+      for (key, entry) in answer where !confirmed.contains(key) { self[key] = entry }
+      return
     }
+    for (key, entry) in answer { self[key] = entry }
+    confirmed.formUnion(answer.keys)
     if consistency == .snapshot { snapshot = Set(answer.keys) }
   }
 
