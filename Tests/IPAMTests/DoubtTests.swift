@@ -112,6 +112,23 @@ import Testing
     #expect(desk.stored("c") == nil, "a late copy came through")
   }
 
+  /// A chunk that is there and was not seen has bits that an empty one in its place would free.
+  @Test func aFenceReplacesNothingUnseen() throws {
+    var desk = try PlannerDesk("10.1.0.0/24")
+    desk.acquire("c")
+    let first = try desk.nextCommit()
+    desk.end(first, desk.perform(first))
+    desk.acquire("d")
+    let second = try desk.nextCommit()
+    #expect(first.fence(token: 7) { _ in nil } != nil, "it made the chunk")
+    #expect(second.fence(token: 7) { _ in nil } == nil)
+    let fence = try #require(second.fence(token: 7) { desk.store.entries[$0] })
+    let before = desk.stored("c")
+    guard case .committed = desk.perform(fence) else { throw TestSupportError("not fenced") }
+    guard case .conflict = desk.perform(second) else { throw TestSupportError("a late copy") }
+    #expect(desk.stored("c") == before && desk.stored("d") == nil)
+  }
+
   /// A chunk names its last few writers. A release that others have covered may have happened, and
   /// where the store does not serve the next look, that nothing was changed would be a guess.
   @Test func aReleaseThatOthersCoveredStaysOpen() throws {

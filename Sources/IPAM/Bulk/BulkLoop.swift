@@ -169,26 +169,16 @@ struct BulkLoop {
       }
   }
 
-  /// Writes one of the commit's chunks as it is, in another generation, if the definition is the same.
   private mutating func fence(_ commit: Commit) async throws(AllocationError) {
-    for case .put(let key, .chunk(let written), let expected) in commit.operations {
-      var chunk =
-        view[key]?.chunk
-        ?? Chunk(
-          chunkBits: written.chunkBits, incarnation: written.incarnation,
-          features: written.features)
-      chunk.stamp(writer: allocator.surroundings.random())
-      let operations =
-        [.put(key, .chunk(chunk), expected: expected)]
-        + commit.operations.filter(\.checksDefinition)
-      switch await allocator.store.commit(operations, cursors: [:], deadline: deadline) {
-      case .committed, .conflict:
-        view.forget(key)
-        return
-      case .unavailable(let text), .unknown(let text): throw .outcomeUnknown(unknown(text))
-      case .refused(let error): throw .outcomeUnknown(unknown(error.description))
-      case .tooLarge: continue
-      }
+    let token = allocator.surroundings.random()
+    guard let fence = commit.fence(token: token, { view[$0] }) else {
+      throw .outcomeUnknown(unknown("its chunks are not seen as they were"))
+    }
+    switch await allocator.store.commit(fence.operations, cursors: [:], deadline: deadline) {
+    case .committed, .conflict: for operation in fence.operations { view.forget(operation.key) }
+    case .unavailable(let text), .unknown(let text): throw .outcomeUnknown(unknown(text))
+    case .refused(let error): throw .outcomeUnknown(unknown(error.description))
+    case .tooLarge: throw .outcomeUnknown(unknown("the store takes no operation"))
     }
   }
 

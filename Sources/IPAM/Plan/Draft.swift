@@ -38,6 +38,27 @@ package struct Commit: Sendable {
     }
     return isCertain ? false : nil
   }
+
+  /// A commit after which no copy of this one can happen, and that changes nothing but the generation of
+  /// one of its chunks; by the same definition, so that nothing is written into a network made anew
+  /// under its name. Nil if none of its chunks is seen as this one expects it. O(operations).
+  func fence(token: UInt64, _ seen: (StoreKey) -> StoreEntry?) -> Commit? {
+    for case .put(let key, .chunk(let written), let expected) in operations {
+      var chunk = Chunk(
+        chunkBits: written.chunkBits, incarnation: written.incarnation, features: written.features)
+      if let entry = seen(key), entry.revision == expected, let known = entry.chunk {
+        chunk = known
+      } else if expected != .absent {
+        continue
+      }
+      chunk.stamp(writer: token)
+      return Commit(
+        operations: [.put(key, .chunk(chunk), expected: expected)]
+          + operations.filter(\.checksDefinition),
+        cursors: [:], token: token)
+    }
+    return nil
+  }
 }
 
 /// What wishes want to have committed together.

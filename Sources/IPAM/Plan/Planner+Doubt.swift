@@ -63,7 +63,8 @@ extension Planner {
       guard !doubt.flight.grants.isEmpty || doubt.attempts < Self.fenceAttempts else {
         return giveUp(doubt)
       }
-      guard let fence = fence(doubt.flight) else {
+      let token = configuration.surroundings.random()
+      guard let fence = doubt.flight.commit.fence(token: token, { view[$0] }) else {
         // Its chunks are not seen any more as they were: what is there now tells as much.
         let writesChunks = doubt.flight.commit.operations.contains {
           if case .put(.chunk, _, _) = $0 { true } else { false }
@@ -248,27 +249,5 @@ extension Planner {
         if case .check = operation { return false }
         return operation.movesForGood && view[operation.key]?.revision != operation.expected
       }
-  }
-
-  /// A commit that changes nothing but a chunk's generation, at the revision the lost one expected; by
-  /// the same definition, so that nothing is written into a network made anew under its name.
-  private func fence(_ flight: Flight) -> Commit? {
-    for operation in flight.commit.operations {
-      guard case .put(let key, .chunk(let written), let expected) = operation else { continue }
-      var chunk: Chunk
-      if case .chunk(let seen) = view[key]?.value, view[key]?.revision == expected {
-        chunk = seen
-      } else {
-        chunk = Chunk(chunkBits: written.chunkBits, incarnation: written.incarnation)
-        guard expected == .absent else { continue }
-      }
-      let token = configuration.surroundings.random()
-      chunk.stamp(writer: token)
-      return Commit(
-        operations: [.put(key, .chunk(chunk), expected: expected)]
-          + flight.commit.operations.filter(\.checksDefinition),
-        cursors: [:], token: token)
-    }
-    return nil
   }
 }
