@@ -138,21 +138,22 @@ public struct Adoption: Sendable {
           plan.apply(operations, revision)
           progress(events)
           for attachment in batch { outcomes[attachment.key] = .adopted }
-        } else if repairer.limit(plan.definition) < plan.limit {
-          // The server's limit has just been found out: the same in smaller commits.
+          races = 0
+          continue
+        }
+        // The server's limit has just been found out: the same in smaller commits.
+        let wasTooLarge = repairer.limit(plan.definition) < plan.limit
+        if !wasTooLarge {
+          for event in events { sent[event.attachment] = event }
+          races += 1
+        }
+        if wasTooLarge || attempt > 0 && races < Self.racesInARow {
           for attachment in batch { plan.unreserve(attachment) }
           queue = (batch + queue)[...]
         } else {
-          for event in events { sent[event.attachment] = event }
-          races += 1
-          if attempt > 0, races < Self.racesInARow {
-            for attachment in batch { plan.unreserve(attachment) }
-            queue = (batch + queue)[...]
-            continue
-          }
           lost += batch
+          races = 0
         }
-        races = 0
       }
       left = lost
     }
