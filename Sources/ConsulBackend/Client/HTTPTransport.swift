@@ -135,3 +135,12 @@ final class SharedCounters: Sendable {
 
   var current: ConsulCounters { values.withLock { $0 } }
 }
+
+/// The event loop of a client. Its thread ends with the last that needs it.
+final class ClientLoop: Sendable {
+  let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
+  var loop: any EventLoop { group.any() }
+
+  deinit { group.shutdownGracefully { _ in } }
+}

@@ -14,15 +14,6 @@ internal import Dispatch
 internal import NIOCore
 internal import NIOPosix
 
-/// The event loop of a client. Its thread ends with the last that needs it.
-final class ClientLoop: Sendable {
-  let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-
-  var loop: any EventLoop { group.any() }
-
-  deinit { group.shutdownGracefully { _ in } }
-}
-
 /// Looks up the addresses of one host, on the event loop of whoever asks.
 final class HostLookup {
   /// Why there is none, in the words of the C library.
