@@ -52,6 +52,27 @@ import Testing
     #expect(try desk.addresses(again) == desk.addresses(first))
   }
 
+  /// What is confirmed stays so when the same key comes along again in an answer that may be old.
+  @Test func whatWasConfirmedIsNotReplaced() throws {
+    var desk = try PlannerDesk("10.1.0.0/24")
+    desk.acquire("c")
+    try desk.settle()
+    let key = StoreKey.attachment(PlannerDesk.key("c"))
+    let old = desk.store.readNow([key])
+    desk.release("c")
+    try desk.settle()
+    let again = desk.acquire("c")
+    desk.release("q")
+    guard case .read = desk.planner.next() else {
+      throw TestSupportError("nothing is read for the release")
+    }
+    desk.planner.learn(desk.store.readNow([key]), consistency: .consistent)
+    desk.planner.learn(old, consistency: .cached)
+    try desk.settle()
+    #expect(try desk.addresses(again) != nil)
+    #expect(try desk.addresses(again) == desk.stored("c"))
+  }
+
   /// A hardware address that was seen, to judge a commit in doubt, is not taken from who has it.
   @Test func whatWasSeenIsNotReplaced() throws {
     var desk = try PlannerDesk("10.1.0.0/24")
