@@ -49,6 +49,42 @@ private final class ScriptedStore: StoreWrapper {
       store: store, networkName: "bulk", definition: definition, node: "n", surroundings: .system)
   }
 
+  /// Left by a deletion that was cut off: their chunk is gone, and bulk looks at no leases.
+  @Test func leasesOfAnEarlierNetworkAreNotHandedOut() async throws {
+    let store = ScriptedStore()
+    let lease = Lease(
+      attachment: AttachmentKey(node: "n", container: "c", interface: "eth0"),
+      node: Node(name: "n"), mac: nil, workload: Workload(), nonce: 1, createdAt: 1)
+    store.base.overwrite(.lease(try IPAddress(parsing: "10.1.0.9")), .lease(lease))
+    let bulk = try allocator(store)
+    await #expect { _ = try await bulk.acquire(250, job: 1, deadline: Self.deadline) } throws: {
+      "\($0)".contains("1 lease of an earlier network bulk")
+    }
+    #expect(store.base.entries.count == 1, "nothing was defined")
+    store.base.overwrite(.lease(try IPAddress(parsing: "10.1.0.9")), nil)
+    #expect(try await bulk.acquire(250, job: 1, deadline: Self.deadline).count > 0)
+  }
+
+  /// Deleted and made anew by somebody while a job is at work: what it held of the old one is gone.
+  @Test func anotherNetworkOfThatName() async throws {
+    let store = ScriptedStore()
+    let bulk = try allocator(store)
+    let old = try await bulk.acquire(4, job: 1, deadline: Self.deadline)
+    let narrow = try RangeSet.sets([[SubnetRange.Text(subnet: "10.2.0.0/24")]])
+    store.next { base, _ in
+      guard case .definition(var definition)? = base.entries[.definition]?.value else { return nil }
+      for key in base.entries.keys { base.overwrite(key, nil) }
+      definition.incarnation &+= 1
+      definition.rangeSets = narrow
+      base.overwrite(.definition, .definition(definition))
+      return nil
+    }
+    let new = try await bulk.acquire(8, job: 1, deadline: Self.deadline)
+    #expect(Set(new).isDisjoint(with: old))
+    #expect(try await bulk.held(by: 1, deadline: Self.deadline) == new)
+    #expect(new.allSatisfy { "\($0)".hasPrefix("10.2.0.") }, "\(new)")
+  }
+
   /// An exclusion that comes while a commit is on its way is kept by the next.
   @Test func anotherDefinitionRulesAtOnce() async throws {
     let store = ScriptedStore()

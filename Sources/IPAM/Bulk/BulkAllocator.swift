@@ -48,7 +48,8 @@ public struct BulkAllocator: Sendable {
   /// Takes units until the job holds `count` of them.
   ///
   /// Called again with the same job, after a crash or an error, it goes on where the job stands; the
-  /// answer is always all that the job holds.
+  /// answer is always all that the job holds. If the network is deleted and made anew meanwhile, that is
+  /// of the new one.
   ///
   /// - Parameters:
   ///   - count: How many units in all; 0 or more.
@@ -62,14 +63,25 @@ public struct BulkAllocator: Sendable {
   public func acquire(
     _ count: Int, job: UInt64, set: Int = 0, deadline: Deadline
   ) async throws(AllocationError) -> [AddressRange] {
-    var held = try await records(of: job, deadline: deadline)
     var loop = BulkLoop(allocator: self, set: set, deadline: deadline)
-    var units = 0
+    while true {
+      let incarnation = try await loop.ground().0.incarnation
+      if let held = try await acquire(count, job, in: incarnation, by: &loop) { return held }
+    }
+  }
+
+  /// Nil if another network of that name has taken the place of the one that the job's records are of.
+  private func acquire(
+    _ count: Int, _ job: UInt64, in incarnation: UInt64, by loop: inout BulkLoop
+  ) async throws(AllocationError) -> [AddressRange]? {
+    var held = try await records(of: job, deadline: loop.deadline)
     var layout = try await loop.ground().1
-    for record in held { units += layout.units(in: record) }
+    var units = held.reduce(0) { $0 + layout.units(in: $1) }
     while units < count {
       let token = Self.token(job, held.count)
-      let record = try await loop.commit(count - units, token: token)
+      guard let record = try await loop.commit(count - units, token: token, in: incarnation) else {
+        return nil
+      }
       layout = try await loop.ground().1
       units += layout.units(in: record)
       held.append(record)

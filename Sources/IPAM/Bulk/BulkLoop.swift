@@ -36,6 +36,7 @@ struct BulkLoop {
         throw .undefinedNetwork(allocator.networkName)
       }
       _ = try layout(of: definition)
+      try await refuseLeases()
       definition.incarnation = allocator.surroundings.random()
       // Whoever creates it, the next read tells.
       let creation = StoreOperation.put(.definition, .definition(definition), expected: .absent)
@@ -56,6 +57,24 @@ struct BulkLoop {
     guard !allocator.store.traits.hasGoneBack else {
       throw .storeWentBack(network: allocator.networkName)
     }
+  }
+
+  /// A deletion that was interrupted, or a definition that was lost, leaves leases. A network that looks
+  /// at none would hand their addresses out again.
+  private func refuseLeases() async throws(AllocationError) {
+    var count = 0
+    do {
+      try await allocator.store.list(.leases, deadline: deadline) {
+        (_, _) throws(StoreError) in count += 1
+      }
+    } catch {
+      throw .store(error)
+    }
+    guard count > 0 else { return }
+    throw .invalidDefinition(
+      NetworkDefinitionError(
+        "\(count.counted("lease")) of an earlier network \(allocator.networkName) would be handed out "
+          + "again: delete what is left of it first (ipamctl network delete --force)"))
   }
 
   private func layout(of definition: NetworkDefinition) throws(AllocationError) -> SetLayout {
@@ -80,15 +99,17 @@ struct BulkLoop {
 
   // MARK: - One commit
 
-  /// Takes up to `wanted` units in one commit; what its record says.
+  /// Takes up to `wanted` units in one commit; what its record says. Nil if another incarnation of the
+  /// network rules.
   mutating func commit(
-    _ wanted: Int, token: UInt64
-  ) async throws(AllocationError) -> [OffsetRange] {
+    _ wanted: Int, token: UInt64, in incarnation: UInt64
+  ) async throws(AllocationError) -> [OffsetRange]? {
     var races = 0
     view.beginRound()
     while true {
       // Another definition may rule since a commit was lost.
       let (definition, layout) = try await ground()
+      guard definition.incarnation == incarnation else { return nil }
       var draft = BulkDraft(
         definition: definition, layout: layout, node: allocator.node,
         operationLimit: allocator.store.traits.operationLimit, token: token,
