@@ -1,48 +1,7 @@
 import AddressSpace
-import BitmapAllocator
 import IPAM
 import IPAMTesting
-import Synchronization
 import Testing
-
-/// A store in which somebody else writes a commit's chunks just before it, so many times.
-private final class BusyStore: StoreWrapper {
-  private let base: MemoryStore
-  private let races: Mutex<Int>
-  private let reads = Mutex(0)
-
-  init(_ base: MemoryStore, races: Int) {
-    self.base = base
-    self.races = Mutex(races)
-  }
-
-  var wrapped: any AllocationStore { base }
-  /// How often all of the network was read.
-  var listings: Int { reads.withLock { $0 } }
-
-  func commit(
-    _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
-  ) async -> CommitOutcome {
-    let isLost = races.withLock { left in
-      left -= 1
-      return left >= 0
-    }
-    for case .put(let key, .chunk, _) in operations where isLost {
-      guard case .chunk(var chunk)? = base.entries[key]?.value else { continue }
-      chunk.stamp(writer: 77)
-      base.overwrite(key, .chunk(chunk))
-    }
-    return await base.commit(operations, cursors: cursors, deadline: deadline)
-  }
-
-  func list(
-    _ kind: StoreListing, deadline: Deadline,
-    _ visit: (StoreKey, StoreEntry) throws(StoreError) -> Void
-  ) async throws(StoreError) {
-    reads.withLock { $0 += 1 }
-    try await base.list(kind, deadline: deadline, visit)
-  }
-}
 
 /// Imports into a network that is in use.
 @Suite struct AdoptionTests {

@@ -24,7 +24,8 @@ extension ConsulStore {
       }
     }
     guard !asked.isEmpty else { return answer }
-    asked += hints(asked)
+    // A snapshot has room for a transaction's keys, and none for guesses.
+    if consistency < .snapshot { asked += hints(asked) }
     let read =
       consistency == .snapshot
       ? try await snapshot(asked, deadline)

@@ -147,7 +147,7 @@ public struct Adoption: Sendable {
           for event in events { sent[event.attachment] = event }
           races += 1
         }
-        if wasTooLarge || attempt > 0 && races < Self.racesInARow {
+        if wasTooLarge || attempt > 0 && races < Repairer.racesInARow {
           for attachment in batch { plan.unreserve(attachment) }
           queue = (batch + queue)[...]
         } else {
@@ -163,9 +163,6 @@ public struct Adoption: Sendable {
     return attachments.map { ($0, outcomes[$0.key] ?? .refused("it was not looked at")) }
   }
 
-  /// How often what goes alone is tried, on each pass over what is left.
-  private static let racesInARow = 16
-
   /// Brings a plan up to date for one attachment: one round trip.
   private func look(
     again attachment: AdoptedAttachment, _ plan: inout RepairPlan, _ deadline: Deadline
@@ -176,13 +173,7 @@ public struct Adoption: Sendable {
       keys.insert(.lease(address))
       for place in plan.places(of: address) { keys.insert(.chunk(place.key)) }
     }
-    do {
-      let entries = try await repairer.store.read(
-        keys, consistency: .consistent, deadline: deadline)
-      plan.evidence.note(entries)
-    } catch {
-      throw .store(error)
-    }
+    try await repairer.look(again: keys, &plan, deadline)
   }
 
   /// Why nothing is to be done; nil to go on.

@@ -5,7 +5,8 @@
 //
 // A listing is not one moment: what a commit changed between two listings looks wrong though it is
 // not. So what the first pass finds is believed only if a second pass finds it again by the same
-// revisions: between the passes all of them stood at once.
+// revisions: between the passes all of them stood at once. What both find by other revisions, because
+// somebody writes there all the time, is judged once more by a snapshot of the keys that it is about.
 
 /// One thing that is wrong in a store.
 public struct AuditFinding: Hashable, Sendable, CustomStringConvertible {
@@ -97,14 +98,47 @@ public struct Auditor: Sendable {
       let first = try await Evidence(from: store, deadline: deadline)
       let suspected = compare(first)
       guard !suspected.isEmpty else { return ([], first) }
-      let second = try await Evidence(from: store, deadline: deadline)
-      let again = Set(compare(second))
-      let confirmed = suspected.filter(again.contains)
-        .sorted { ($0.kind.rawValue, $0.explanation) < ($1.kind.rawValue, $1.explanation) }
+      var second = try await Evidence(from: store, deadline: deadline)
+      let (unmoved, said) = (Set(suspected), Set(suspected.map(\.description)))
+      var confirmed: [AuditFinding] = []
+      var moved: [AuditFinding] = []
+      for finding in compare(second) {
+        if unmoved.contains(finding) {
+          confirmed.append(finding)
+        } else if said.contains(finding.description) {
+          moved.append(finding)
+        }
+      }
+      confirmed += try await confirm(moved, &second, deadline)
+      confirmed.sort { ($0.kind.rawValue, $0.explanation) < ($1.kind.rawValue, $1.explanation) }
       return (confirmed, second)
     } catch {
       throw .store(error)
     }
+  }
+
+  /// Those of the findings that a snapshot of what they are judged by shows too; a commit's worth of
+  /// keys at a time, because more are never seen at one moment where others go on.
+  private func confirm(
+    _ findings: [AuditFinding], _ evidence: inout Evidence, _ deadline: Deadline
+  ) async throws(StoreError) -> [AuditFinding] {
+    var confirmed: [AuditFinding] = []
+    var queue = findings[...]
+    while !queue.isEmpty {
+      var keys: Set<StoreKey> = []
+      var said: Set<String> = []
+      while let next = queue.first {
+        let more = keys.union(next.revisions.keys)
+        guard keys.isEmpty || more.count <= store.traits.operationLimit else { break }
+        keys = more
+        said.insert(next.description)
+        queue.removeFirst()
+      }
+      let entries = try await store.read(keys, consistency: .snapshot, deadline: deadline)
+      confirmed += compare(Evidence(entries)).filter { said.contains($0.description) }
+      evidence.note(entries)
+    }
+    return confirmed
   }
 
   private func compare(_ evidence: Evidence) -> [AuditFinding] {
@@ -130,6 +164,11 @@ struct Evidence {
     leases = try await Self.list(.leases, store, deadline)
     attachments = try await Self.list(.attachments(node: nil), store, deadline)
     macs = try await Self.list(.macs, store, deadline)
+  }
+
+  /// Of what was read together.
+  init(_ entries: [StoreKey: StoreEntry]) {
+    note(entries)
   }
 
   private static func list(

@@ -5,6 +5,14 @@ import BitmapAllocator
 // is there or is not; one that cannot is built from the leases, which were listed after it.
 
 extension RepairPlan {
+  /// Whether the keys of a subject's step are all that it was decided by. What is built from leases that
+  /// were listed after the chunk needs another listing when the chunk has moved.
+  func dependsOnItsKeysOnly(_ subject: RepairSubject) -> Bool {
+    guard case .chunk(let key) = subject else { return true }
+    return evidence[.chunk(key)].chunk?.incarnation == definition.incarnation
+      && pools.contains(key.pool)
+  }
+
   func chunkStep(_ key: ChunkKey) -> RepairStep? {
     let entry = evidence[.chunk(key)]
     let isOurs = pools.contains(key.pool) && key.pool.exists(key.node)
@@ -94,6 +102,10 @@ extension RepairPlan {
 
   // MARK: - Chunks that can be read
 
+  private func isInQuestion(_ key: StoreKey, of chunk: ChunkKey) -> Bool {
+    !isNarrow || found[.chunk(chunk)]?.contains(key) == true
+  }
+
   private func corrected(_ stored: Chunk?, _ key: ChunkKey) -> RepairStep? {
     var draft = RepairDraft(self)
     guard var chunk = draft.chunk(key) else { return nil }
@@ -146,7 +158,7 @@ extension RepairPlan {
     for address in (leasedIn[key] ?? []).sorted() {
       guard draft.count < room else { break }
       let lease = StoreKey.lease(address)
-      guard evidence[lease] != .absent,
+      guard isInQuestion(lease, of: key), evidence[lease] != .absent,
         let bit = places(of: address).first(where: { $0.key == key })?.bit, !chunk.isHeld(bit)
       else { continue }
       _ = chunk.acquire(bit: bit, now: now, cooldown: cooldown)
@@ -166,7 +178,7 @@ extension RepairPlan {
       guard draft.count < room else { break }
       let address = key.pool.address(of: key.pool.ordinal(of: key.node, bit: bit))
       let lease = StoreKey.lease(address)
-      guard evidence[lease] == .absent else { continue }
+      guard isInQuestion(lease, of: key), evidence[lease] == .absent else { continue }
       chunk.release(bit, now: now, cooldown: cooldown)
       draft.check(lease)
       count += 1
@@ -183,6 +195,7 @@ extension RepairPlan {
     for bit in chunk.bitmap.takenBits where bit < existing {
       guard draft.count < room else { break }
       let child = ChunkKey(pool: key.pool, node: key.pool.child(of: key.node, bit: bit))
+      guard isInQuestion(.chunk(child), of: key) else { continue }
       let entry = evidence[.chunk(child)]
       if case .damaged = entry.value { continue }
       let isFull = entry.chunk.map { child in

@@ -57,6 +57,10 @@ struct RepairPlan {
   let pools: Set<PoolGeometry>
   /// Operations that a commit may have.
   var limit: Int
+  /// What the findings about a subject were judged by.
+  var found: [RepairSubject: Set<StoreKey>] = [:]
+  /// Mends nothing of a chunk but what was found.
+  var isNarrow = false
   let now: UInt64
   let random: @Sendable () -> UInt64
 
@@ -86,23 +90,13 @@ struct RepairPlan {
     self.limit = limit
     self.now = now
     self.random = random
-    for (key, entry) in evidence.leases {
-      guard case .lease(let address) = key else { continue }
-      if case .lease(let lease) = entry.value {
-        leasedTo[lease.attachment, default: []].insert(address)
-      }
-      // One that cannot be read is still somebody's.
-      for place in places(of: address) { leasedIn[place.key, default: []].insert(address) }
-    }
+    for (key, entry) in evidence.leases { index(entry, of: key) }
     for (key, entry) in evidence.attachments {
-      guard case .attachment(let name) = key, case .attachment(let attachment) = entry.value
-      else { continue }
-      note(attachment, of: name)
-      for holding in attachment.holdings {
-        if holding.ordinal <= holding.pool.lastOrdinal {
-          let node = holding.pool.node(of: holding.ordinal).node
-          named[ChunkKey(pool: holding.pool, node: node), default: 0] += 1
-        }
+      index(entry, of: key)
+      guard case .attachment(let attachment) = entry.value else { continue }
+      for holding in attachment.holdings where holding.ordinal <= holding.pool.lastOrdinal {
+        let node = holding.pool.node(of: holding.ordinal).node
+        named[ChunkKey(pool: holding.pool, node: node), default: 0] += 1
       }
     }
   }
@@ -142,20 +136,28 @@ struct RepairPlan {
   /// Takes over what a commit wrote.
   mutating func apply(_ operations: [StoreOperation], _ revision: Revision) {
     evidence.apply(operations, revision)
-    for operation in operations {
-      switch operation {
-      case .put(.lease(let address), .lease(let lease), _):
-        leasedTo[lease.attachment, default: []].insert(address)
-        for place in places(of: address) { leasedIn[place.key, default: []].insert(address) }
-      case .put(.attachment(let name), .attachment(let attachment), _): note(attachment, of: name)
-      default: continue
-      }
+    for case .put(let key, let value, _) in operations {
+      index(StoreEntry(value, revision), of: key)
     }
   }
 
-  private mutating func note(_ attachment: Attachment, of name: AttachmentKey) {
-    for holding in attachment.holdings { naming[holding.address, default: []].insert(name) }
-    if let mac = attachment.mac { having[mac, default: []].insert(name) }
+  /// Takes over what was read of some keys since.
+  mutating func note(_ entries: [StoreKey: StoreEntry]) {
+    evidence.note(entries)
+    for (key, entry) in entries where entry != .absent { index(entry, of: key) }
+  }
+
+  private mutating func index(_ entry: StoreEntry, of key: StoreKey) {
+    switch (key, entry.value) {
+    case (.lease(let address), let value):
+      if case .lease(let lease) = value { leasedTo[lease.attachment, default: []].insert(address) }
+      // One that cannot be read is still somebody's.
+      for place in places(of: address) { leasedIn[place.key, default: []].insert(address) }
+    case (.attachment(let name), .attachment(let attachment)):
+      for holding in attachment.holdings { naming[holding.address, default: []].insert(name) }
+      if let mac = attachment.mac { having[mac, default: []].insert(name) }
+    default: return
+    }
   }
 
   /// Notes that an attachment is about to get its hardware address.

@@ -42,6 +42,8 @@ public struct Repairer: Sendable {
   static let passes = 24
   /// Commits for one chunk in one pass: 16,384 bits at 60 a commit are 273.
   static let stepsPerSubject = 512
+  /// How often what goes alone is tried in one pass.
+  static let racesInARow = 16
 
   let store: any AllocationStore
   let networkName: String
@@ -159,13 +161,14 @@ public struct Repairer: Sendable {
     let (definition, revision) = try await definition(deadline)
     let auditor = try auditor(definition)
     let (findings, evidence) = try await auditor.findingsWithEvidence(deadline)
-    let plan = RepairPlan(
+    var plan = RepairPlan(
       evidence, definition, revision, auditor.layouts, limit: limit(definition),
       now: surroundings.now(), random: surroundings.random)
     var steps: [RepairSubject: RepairStep] = [:]
     var diagnoses: [Diagnosis] = []
     for finding in findings {
       guard let subject = plan.subject(of: finding) else { continue }
+      plan.found[subject, default: []].formUnion(finding.revisions.keys)
       let step = steps[subject] ?? plan.step(for: subject)
       steps[subject] = step
       diagnoses.append(
@@ -177,6 +180,40 @@ public struct Repairer: Sendable {
     return (plan, diagnoses, subjects)
   }
 
+  /// Brings a plan up to date for some keys: one round trip.
+  func look(
+    again keys: Set<StoreKey>, _ plan: inout RepairPlan, _ deadline: Deadline
+  ) async throws(AllocationError) {
+    do {
+      plan.note(try await store.read(keys, consistency: .consistent, deadline: deadline))
+    } catch {
+      throw .store(error)
+    }
+  }
+
+  /// Brings a plan up to date for all that the next step of one subject depends on, if it can be: what
+  /// depends on a whole listing cannot, and is left for the next audit. From then on the plan mends
+  /// nothing but what was found: beside a chunk that is read anew, leases that were listed before it
+  /// look wrong.
+  private func look(
+    again subject: RepairSubject, _ plan: inout RepairPlan, _ deadline: Deadline
+  ) async throws(AllocationError) -> Bool {
+    guard plan.dependsOnItsKeysOnly(subject) else { return false }
+    plan.isNarrow = true
+    var seen: Set<StoreKey> = []
+    while true {
+      let keys = Set(plan.step(for: subject)?.operations.map(\.key) ?? [])
+        .subtracting([.definition])
+      guard !keys.isSubset(of: seen) else { return plan.dependsOnItsKeysOnly(subject) }
+      seen.formUnion(keys)
+      // Chunks are what others write all the time: last, so that they have little time for it.
+      let chunks = seen.filter { if case .chunk = $0 { true } else { false } }
+      for part in [seen.subtracting(chunks), chunks] where !part.isEmpty {
+        try await look(again: part, &plan, deadline)
+      }
+    }
+  }
+
   /// Commits the steps of all subjects, several at a time where they have no key in common.
   private func perform(
     _ subjects: [RepairSubject], _ plan: inout RepairPlan, _ report: inout Report,
@@ -185,6 +222,7 @@ public struct Repairer: Sendable {
     var queue = subjects[...]
     var tries: [RepairSubject: Int] = [:]
     var isCautious = false
+    var races = 0
     while !queue.isEmpty {
       plan.limit = limit(plan.definition)
       var batch: [(subject: RepairSubject, step: RepairStep)] = []
@@ -214,11 +252,18 @@ public struct Repairer: Sendable {
           tries[subject, default: 0] += 1
         }
         queue = (batch.map(\.subject) + queue)[...]
+        races = 0
       } else {
         report.conflicts += 1
-        // Of several steps one lost: each is tried alone. One alone is left for the next audit.
-        if batch.count > 1 { queue = (batch.map(\.subject) + queue)[...] }
+        // Of several steps one lost: each is tried alone. One alone is tried by what is there now, since
+        // others may work faster than all is read; then it is left for the next audit.
+        races = isCautious ? races + 1 : 0
         isCautious = true
+        var canGoOn = races < Self.racesInARow
+        if canGoOn, batch.count == 1 {
+          canGoOn = try await look(again: batch[0].subject, &plan, deadline)
+        }
+        if canGoOn { queue = (batch.map(\.subject) + queue)[...] } else { races = 0 }
       }
     }
   }

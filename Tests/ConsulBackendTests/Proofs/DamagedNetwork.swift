@@ -10,7 +10,8 @@ import Testing
 
 @testable import ConsulBackend
 
-/// 1,024 addresses in 16 chunks of 64 under a root, or 256 in four, with what its holders were given.
+/// 1,024 addresses in 16 chunks of 64 under a root, or 256 in four or one, with what its holders were
+/// given.
 struct DamagedNetwork: Sendable {
   var network: TestNetwork
   private(set) var held: [AttachmentKey: [IPAddress]] = [:]
@@ -19,9 +20,11 @@ struct DamagedNetwork: Sendable {
   private var deadline: Deadline { Surroundings.system.deadline(inMilliseconds: 60_000) }
 
   /// - Parameter count: Holders, of whom every third has a hardware address.
-  init(_ subnet: String, holders count: Int, on server: ConsulServer) async throws {
+  init(
+    _ subnet: String, chunkBits: Int = 6, holders count: Int, on server: ConsulServer
+  ) async throws {
     network = try TestNetwork([subnet])
-    network.definition.chunkBits = 6
+    network.definition.chunkBits = chunkBits
     self.server = server
     process = try Process(server.address, network)
     let (process, deadline) = (process, deadline)
@@ -42,17 +45,10 @@ struct DamagedNetwork: Sendable {
   /// Harms as many chunks as there are faults of chunks, and as many holders in the others as there are
   /// faults of records.
   func harm() async throws {
-    var chunks: [ChunkKey: [AttachmentKey]] = [:]
     let all = try await list(.attachments(node: nil))
-    for case (.attachment(let name), .attachment(let attachment)) in all where held[name] != nil {
-      for holding in attachment.holdings {
-        let node = holding.pool.node(of: holding.ordinal).node
-        chunks[ChunkKey(pool: holding.pool, node: node), default: []].append(name)
-      }
-    }
-    let sorted = chunks.sorted { $0.value.count > $1.value.count }
+    let sorted = holders(all).sorted { $0.value.count > $1.value.count }
     guard sorted.count >= 4, let last = sorted.last else {
-      throw TestSupportError("\(chunks.count) chunks")
+      throw TestSupportError("\(sorted.count) chunks")
     }
     try await harmRecords(sorted[0].value.sorted { $0.container < $1.container }, all)
     try put("garbage", .chunk(sorted[1].key))
@@ -61,6 +57,27 @@ struct DamagedNetwork: Sendable {
     // Called full, though a release from it would not say that it is not.
     guard let up = sorted[0].key.pool.parent(of: sorted[0].key.node) else { return }
     try await change(ChunkKey(pool: sorted[0].key.pool, node: up.node)) { $0.bitmap.take(up.bit) }
+  }
+
+  /// Harms records and bits of one chunk, which can still be read.
+  func harmOneChunk() async throws {
+    let all = try await list(.attachments(node: nil))
+    guard let (key, unsorted) = holders(all).first else { throw TestSupportError("no holders") }
+    let names = unsorted.sorted { $0.container < $1.container }
+    try await harmRecords(Array(names.prefix(names.count / 2)), all)
+    try await harmBits(of: key, leasedTo: Array(names.dropFirst(names.count / 2)))
+  }
+
+  /// Who holds addresses of a chunk.
+  private func holders(_ all: [StoreKey: StoreValue]) -> [ChunkKey: [AttachmentKey]] {
+    var holders: [ChunkKey: [AttachmentKey]] = [:]
+    for case (.attachment(let name), .attachment(let attachment)) in all where held[name] != nil {
+      for holding in attachment.holdings {
+        let node = holding.pool.node(of: holding.ordinal).node
+        holders[ChunkKey(pool: holding.pool, node: node), default: []].append(name)
+      }
+    }
+    return holders
   }
 
   private func harmRecords(
@@ -98,7 +115,7 @@ struct DamagedNetwork: Sendable {
     let bits = names.flatMap { held[$0] ?? [] }.compactMap { key.pool.ordinal(of: $0) }
       .map { key.pool.node(of: $0) }.filter { $0.node == key.node }.map(\.bit)
     try await change(key) { chunk in
-      let free = (0..<64).filter { !chunk.bitmap.isTaken($0) }
+      let free = (0..<(1 << key.pool.chunkBits)).filter { !chunk.bitmap.isTaken($0) }
       for bit in free.prefix(5) { chunk.bitmap.take(bit) }
       for bit in bits.prefix(4) { chunk.bitmap.free(bit) }
       for bit in bits.dropFirst(4).prefix(2) { chunk.release(bit, now: 1_000, cooldown: 60) }
