@@ -75,6 +75,7 @@ bench-list: ## ipamctl lease list of 100,000 leases beside one GET of the same k
 
 bench-plugin: ## The plugin beside host-local and curl, whole processes, each figure held to its bound
 	@scripts/build >&2
+	@scripts/build --product ipamctl >/dev/null
 	@scripts/bench-plugin
 
 fuzz: ## Fuzz the decoders for a bounded time
