@@ -38,6 +38,7 @@ extension DoctorReport {
         do throws(StoreError) {
           let entry = try await store.storedDefinition(deadline: options.deadline)
           compare(network, with: entry, of: store, in: file.path)
+          try await examineName(of: network, in: store, stateDir, options.deadline)
           reachable.append(network)
         } catch {
           fail("network \(network.name)", error.description, "see what Consul's log says of it")
@@ -45,6 +46,36 @@ extension DoctorReport {
       }
     }
     return reachable
+  }
+
+  /// Whether somebody else makes attachments by this node's name beside it. What an earlier instance made,
+  /// before the state directory was lost, is older than all that this one has made.
+  private mutating func examineName(
+    of network: NodeConfiguration.Network, in store: ConsulStore, _ stateDir: String,
+    _ deadline: Deadline
+  ) async throws(StoreError) {
+    let folder = network.stateDirectory(stateDir)
+    guard let own = NodeIdentity(keptIn: folder)?.node else { return }
+    let name = network.nodeName(in: folder)
+    var oldest = UInt64.max
+    var others: [(key: StoreKey, createdAt: UInt64)] = []
+    try await store.list(.attachments(node: name), deadline: deadline) {
+      key, entry throws(StoreError) in
+      guard case .attachment(let attachment)? = entry.value else { return }
+      if attachment.node.instance == own.instance {
+        oldest = min(oldest, attachment.createdAt)
+      } else if !attachment.node.instance.isEmpty {
+        others.append((key, attachment.createdAt))
+      }
+    }
+    guard let newest = others.max(by: { $0.createdAt < $1.createdAt }), newest.createdAt > oldest
+    else { return }
+    fail(
+      "node \(name)",
+      "another machine or runtime goes by this name on network \(network.name), too: it made "
+        + "\(newest.key)",
+      "give one of the two another name (ipam.node): a list of what lives on the one says nothing of "
+        + "the other's containers")
   }
 
   /// Looks at a Consul that no configuration names, and whether the token sees anything in it.

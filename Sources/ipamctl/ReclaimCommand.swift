@@ -66,11 +66,13 @@ struct ReclaimCommand: AsyncParsableCommand {
   private var isListed: Bool { live != nil || liveCache != nil }
 
   func run() async throws {
-    guard watch else { return try await look() }
+    guard watch else { return try await look(isFirst: true) }
     await untilSignal {
+      var isFirst = true
       while !Task.isCancelled {
         do {
-          try await look()
+          try await look(isFirst: isFirst)
+          isFirst = false
         } catch {
           if !Task.isCancelled { Terminal.say("\(error)") }
         }
@@ -79,7 +81,7 @@ struct ReclaimCommand: AsyncParsableCommand {
     }
   }
 
-  private func look() async throws {
+  private func look(isFirst: Bool) async throws {
     let node = try beforeBoot ? node ?? kept.node.name : node
     let isInUse = try owners()
     let store = try place.store(network, stateDir: journal.stateDir)
@@ -91,9 +93,17 @@ struct ReclaimCommand: AsyncParsableCommand {
     let allocator = NetworkAllocator(
       store: store, networkName: network, definition: nil, node: Node(name: node ?? ""),
       surroundings: surroundings, warn: { Terminal.say($0) }, journalNode: JournalOptions.node)
-    let found = try await asking { () async throws(StoreError) in
-      try await allocator.orphans(ofNode: node, inUse: isInUse, deadline: deadline)
+    let observed = try await asking { () async throws(StoreError) in
+      try await allocator.orphans(
+        ofNode: node, inUse: isInUse, isList: isListed, deadline: deadline)
     }
+    if isFirst, let stranger = observed.strangers.first {
+      Terminal.say(
+        "not judged by this list: \(observed.strangers.count.counted("attachment")), such as "
+          + "\(stranger), that another machine or runtime made which goes by the name of this node, "
+          + "too: give one of the two another (ipam.node)")
+    }
+    let found = observed.stamps
     let memory = ReclaimMemory(
       path: state ?? defaultState, scope: scope, boot: NodeIdentity(unkept: "").node.bootID)
     let earlier = try memory.read()

@@ -85,15 +85,46 @@ import Testing
     let seen = try await fixture.acquire("c1").attachment
     let key = StoreKey.attachment(fixture.key("c1"))
     fixture.store.overwrite(key, .damaged("test"))
-    let orphans = try await fixture.allocator.orphans(
+    let found = try await fixture.allocator.orphans(
       ofNode: nil, inUse: { _, _ in false }, deadline: deadline)
-    #expect(orphans.isEmpty)
+    #expect(found.stamps.isEmpty && found.strangers.isEmpty)
     let fresh = NetworkAllocator(
       store: fixture.store, networkName: "net", definition: nil, node: Node(name: "other"),
       surroundings: fixture.surroundings)
     let released = try await fresh.release(
       fixture.key("c1"), only: AttachmentStamp(seen), deadline: deadline)
     #expect(released == nil && fixture.store.entries[key] != nil)
+  }
+
+  /// Two machines or runtimes go by one name, and a list is of one of them. What a node made before it
+  /// lost its state directory is its own all the same.
+  @Test func aListSpeaksForWhoKnowsIt() async throws {
+    let fixture = try Fixture([["10.1.0.0/24"]])
+    let deadline = fixture.surroundings.deadline(inMilliseconds: 600_000)
+    try await fixture.acquire("first")
+    _ = try await fixture.release("first")
+    func add(_ container: String, by instance: String, at seconds: UInt64) async throws {
+      var surroundings = fixture.surroundings
+      surroundings.now = { seconds }
+      _ = try await NetworkAllocator(
+        store: fixture.store, networkName: "net", definition: nil,
+        node: Node(name: "n1", instance: instance), surroundings: surroundings
+      ).acquire(AcquireRequest(attachment: fixture.key(container)), deadline: deadline)
+    }
+    try await add("before", by: "lost", at: 1_000)
+    try await add("here", by: "mine", at: 2_000)
+    try await add("gone", by: "mine", at: 2_001)
+    try await add("byHand", by: "", at: 2_002)
+    try await add("there", by: "theirs", at: 2_003)
+    let isInUse = { (name: AttachmentKey, _: IPAM.Attachment) in name.container == "here" }
+    let listed = try await fixture.allocator.orphans(
+      ofNode: "n1", inUse: isInUse, isList: true, deadline: deadline)
+    #expect(Set(listed.stamps.keys) == Set(["before", "gone", "byHand"].map(fixture.key)))
+    #expect(listed.strangers == [fixture.key("there")])
+    // The whole node is said to be gone, or all that is in use is known otherwise.
+    let all = try await fixture.allocator.orphans(
+      ofNode: "n1", inUse: isInUse, deadline: deadline)
+    #expect(all.stamps.count == 4 && all.strangers.isEmpty)
   }
 
   @Test func twoObservationsOfTheSameOne() throws {

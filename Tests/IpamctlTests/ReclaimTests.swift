@@ -48,6 +48,39 @@ import Testing
     try await bench.succeeds("check", "net")
   }
 
+  /// Another machine with this one's name, or another runtime on it: its containers are in no list here.
+  @Test func twoThatGoByOneName() async throws {
+    let bench = try await Bench()
+    try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")
+    #expect(try await bench.plugin("ADD", "net", "mine").exitStatus == 0)
+    // Times are kept in seconds.
+    try await Task.sleep(for: .seconds(1.1))
+    let elsewhere = #""stateDir": "\#(bench.folder.path)/elsewhere""#
+    #expect(try await bench.plugin("ADD", "net", "theirs", elsewhere).exitStatus == 0)
+    let words = ["reclaim", "net", "--node", "n1", "--live", "-"] + state(bench)
+    for _ in 0..<2 {
+      let ended = try await bench.ctl(words, input: "mine\n")
+      #expect(ended.exitStatus == 0 && !ended.output.contains("theirs"), "\(ended)")
+      #expect(ended.errorOutput.contains("not judged by this list: 1 attachment"), "\(ended)")
+      #expect(ended.errorOutput.contains("theirs/eth0 on node n1"), "\(ended)")
+      try await Task.sleep(for: .seconds(1.2))
+    }
+    let doctor = try await bench.ctl(
+      ["doctor", "--conf-dir", bench.folder.path, "--state-dir", bench.stateDirectory()])
+    #expect(!doctor.output.contains("goes by this name"), "no configuration: \(doctor)")
+    try writeFile(
+      bench.folder.path + "/net.conf",
+      #"{"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": {"type": "consul"}}"#)
+    let warned = try await bench.ctl(
+      ["doctor", "--conf-dir", bench.folder.path, "--state-dir", bench.stateDirectory()])
+    #expect(warned.exitStatus == 1 && warned.output.contains("node n1 "), "\(warned)")
+    #expect(warned.output.contains("theirs/eth0 on node n1"), "\(warned)")
+    #expect(try await bench.plugin("DEL", "net", "theirs", elsewhere).exitStatus == 0)
+    let healthy = try await bench.ctl(
+      ["doctor", "--conf-dir", bench.folder.path, "--state-dir", bench.stateDirectory()])
+    #expect(!healthy.output.contains("node n1 "), "\(healthy)")
+  }
+
   @Test func aNodeThatMakesAttachmentsIsNotGone() async throws {
     let bench = try await Bench()
     try await bench.succeeds("network", "create", "net", "--subnet", "10.1.0.0/24")

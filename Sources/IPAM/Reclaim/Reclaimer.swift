@@ -69,26 +69,52 @@ extension Orphan {
   }
 }
 
+/// What one look at a node found without an owner.
+public struct Orphans: Hashable, Sendable {
+  /// Attachments that nobody uses, by name.
+  public var stamps: [AttachmentKey: AttachmentStamp] = [:]
+  /// Attachments that are not in use by a list that does not speak for them: another machine or runtime
+  /// that goes by the same name made them, beside those that are.
+  public var strangers: Set<AttachmentKey> = []
+}
+
 extension NetworkAllocator {
   /// The attachments of a node that nobody uses.
   ///
   /// - Parameters:
   ///   - nodeName: The node; nil for all, where a store belongs to one node.
   ///   - isInUse: Whether an attachment has an owner.
+  ///   - isList: What is in use was told by one runtime, which knows its own containers only.
   ///   - deadline: When to give up.
-  /// - Returns: Stamps by name. What cannot be read counts as in use.
+  /// - Returns: What is without an owner. What cannot be read counts as in use.
   /// - Complexity: O(n) in the node's attachments of this network.
   public nonisolated func orphans(
     ofNode nodeName: String?, inUse isInUse: (AttachmentKey, Attachment) -> Bool,
-    deadline: Deadline
-  ) async throws(StoreError) -> [AttachmentKey: AttachmentStamp] {
-    var found: [AttachmentKey: AttachmentStamp] = [:]
+    isList: Bool = false, deadline: Deadline
+  ) async throws(StoreError) -> Orphans {
+    var unused: [(AttachmentKey, Attachment)] = []
+    /// When the oldest one was made that is in use, by the instance that made it.
+    var used: [String: UInt64] = [:]
     try await store.list(.attachments(node: nodeName), deadline: deadline) {
       key, entry throws(StoreError) in
-      guard case .attachment(let name) = key, case .attachment(let attachment)? = entry.value,
-        !isInUse(name, attachment)
+      guard case .attachment(let name) = key, case .attachment(let attachment)? = entry.value
       else { return }
-      found[name] = AttachmentStamp(attachment)
+      guard isInUse(name, attachment) else { return unused.append((name, attachment)) }
+      let instance = attachment.node.instance
+      if !instance.isEmpty {
+        used[instance] = min(used[instance] ?? .max, attachment.createdAt)
+      }
+    }
+    let oldest = used.values.min() ?? .max
+    var found = Orphans()
+    for (name, attachment) in unused {
+      // A node that lost its state directory has another instance since, and makes none by the old one.
+      let instance = attachment.node.instance
+      if isList, !instance.isEmpty, used[instance] == nil, attachment.createdAt > oldest {
+        found.strangers.insert(name)
+      } else {
+        found.stamps[name] = AttachmentStamp(attachment)
+      }
     }
     return found
   }
