@@ -57,23 +57,16 @@ extension DoctorReport {
     let folder = network.stateDirectory(stateDir)
     guard let own = NodeIdentity(keptIn: folder)?.node else { return }
     let name = network.nodeName(in: folder)
-    var oldest = UInt64.max
-    var others: [(key: StoreKey, createdAt: UInt64)] = []
-    try await store.list(.attachments(node: name), deadline: deadline) {
-      key, entry throws(StoreError) in
-      guard case .attachment(let attachment)? = entry.value else { return }
-      if attachment.node.instance == own.instance {
-        oldest = min(oldest, attachment.createdAt)
-      } else if !attachment.node.instance.isEmpty {
-        others.append((key, attachment.createdAt))
-      }
+    let isOwn = { (_: AttachmentKey, attachment: Attachment) in
+      attachment.node.instance == own.instance
     }
-    guard let newest = others.max(by: { $0.createdAt < $1.createdAt }), newest.createdAt > oldest
-    else { return }
+    let others = try await store.orphans(
+      ofNode: name, inUse: isOwn, isList: true, deadline: deadline)
+    guard let stranger = others.strangers.first else { return }
     fail(
       "node \(name)",
       "another machine or runtime goes by this name on network \(network.name), too: it made "
-        + "\(newest.key)",
+        + "\(stranger)",
       "give one of the two another name (ipam.node): a list of what lives on the one says nothing of "
         + "the other's containers")
   }

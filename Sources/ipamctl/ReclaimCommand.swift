@@ -94,8 +94,7 @@ struct ReclaimCommand: AsyncParsableCommand {
       store: store, networkName: network, definition: nil, node: Node(name: node ?? ""),
       surroundings: surroundings, warn: { Terminal.say($0) }, journalNode: JournalOptions.node)
     let observed = try await asking { () async throws(StoreError) in
-      try await allocator.orphans(
-        ofNode: node, inUse: isInUse, isList: isListed, deadline: deadline)
+      try await store.orphans(ofNode: node, inUse: isInUse, isList: isListed, deadline: deadline)
     }
     if isFirst, let stranger = observed.strangers.first {
       Terminal.say(

@@ -85,7 +85,7 @@ import Testing
     let seen = try await fixture.acquire("c1").attachment
     let key = StoreKey.attachment(fixture.key("c1"))
     fixture.store.overwrite(key, .damaged("test"))
-    let found = try await fixture.allocator.orphans(
+    let found = try await fixture.store.orphans(
       ofNode: nil, inUse: { _, _ in false }, deadline: deadline)
     #expect(found.stamps.isEmpty && found.strangers.isEmpty)
     let fresh = NetworkAllocator(
@@ -117,12 +117,12 @@ import Testing
     try await add("byHand", by: "", at: 2_002)
     try await add("there", by: "theirs", at: 2_003)
     let isInUse = { (name: AttachmentKey, _: IPAM.Attachment) in name.container == "here" }
-    let listed = try await fixture.allocator.orphans(
+    let listed = try await fixture.store.orphans(
       ofNode: "n1", inUse: isInUse, isList: true, deadline: deadline)
     #expect(Set(listed.stamps.keys) == Set(["before", "gone", "byHand"].map(fixture.key)))
     #expect(listed.strangers == [fixture.key("there")])
     // The whole node is said to be gone, or all that is in use is known otherwise.
-    let all = try await fixture.allocator.orphans(
+    let all = try await fixture.store.orphans(
       ofNode: "n1", inUse: isInUse, deadline: deadline)
     #expect(all.stamps.count == 4 && all.strangers.isEmpty)
   }

@@ -74,7 +74,7 @@ struct BulkLoop {
     throw .invalidDefinition(
       NetworkDefinitionError(
         "\(count.counted("lease")) of an earlier network \(allocator.networkName) would be handed out "
-          + "again: delete what is left of it first (ipamctl network delete --force)"))
+          + "again: ipamctl network delete \(allocator.networkName) --force"))
   }
 
   private func layout(of definition: NetworkDefinition) throws(AllocationError) -> SetLayout {

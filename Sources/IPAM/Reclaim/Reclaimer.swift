@@ -78,7 +78,7 @@ public struct Orphans: Hashable, Sendable {
   public var strangers: Set<AttachmentKey> = []
 }
 
-extension NetworkAllocator {
+extension AllocationStore {
   /// The attachments of a node that nobody uses.
   ///
   /// - Parameters:
@@ -88,14 +88,14 @@ extension NetworkAllocator {
   ///   - deadline: When to give up.
   /// - Returns: What is without an owner. What cannot be read counts as in use.
   /// - Complexity: O(n) in the node's attachments of this network.
-  public nonisolated func orphans(
+  public func orphans(
     ofNode nodeName: String?, inUse isInUse: (AttachmentKey, Attachment) -> Bool,
     isList: Bool = false, deadline: Deadline
   ) async throws(StoreError) -> Orphans {
     var unused: [(AttachmentKey, Attachment)] = []
     /// When the oldest one was made that is in use, by the instance that made it.
     var used: [String: UInt64] = [:]
-    try await store.list(.attachments(node: nodeName), deadline: deadline) {
+    try await list(.attachments(node: nodeName), deadline: deadline) {
       key, entry throws(StoreError) in
       guard case .attachment(let name) = key, case .attachment(let attachment)? = entry.value
       else { return }
