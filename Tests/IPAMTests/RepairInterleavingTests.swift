@@ -1,4 +1,5 @@
 import AddressSpace
+import BitmapAllocator
 import IPAM
 import IPAMTesting
 import Synchronization
@@ -9,7 +10,7 @@ import Testing
 // more is broken, somebody else repairs. The order is the seed's, so that a failure can be replayed.
 
 @Suite struct RepairInterleavingTests {
-  @Test(arguments: 0..<8) func whoWasToldAnAddressHasIt(_ round: UInt64) async throws {
+  @Test(arguments: 0..<16) func whoWasToldAnAddressHasIt(_ round: UInt64) async throws {
     let seed = TestSeed()
     let street = try await Street(seed.value &+ 2_000 &+ round)
     let here = "\(seed), round \(round)"
@@ -53,6 +54,8 @@ private final class Street: StoreWrapper {
     var held: [AttachmentKey: IPAM.Attachment] = [:]
     var made = 0
     var harmsLeft: Int
+    /// Addresses whose lease and bit somebody lost, for whoever asks next.
+    var lost: [IPAddress] = []
   }
 
   let crowd: Crowd
@@ -113,7 +116,7 @@ private final class Street: StoreWrapper {
       try state.withLock { state in
         guard state.harmsLeft > 0 else { return }
         state.harmsLeft -= 1
-        try harm(&state.random)
+        try harm(&state)
       }
     default:
       _ = try await Repairer(of: crowd.store, networkName: "net", surroundings: surroundings)
@@ -121,26 +124,38 @@ private final class Street: StoreWrapper {
     }
   }
 
-  private func harm(_ random: inout SeededGenerator) throws {
+  private func harm(_ state: inout State) throws {
+    let number = Int.random(in: 0..<20, using: &state.random)
     let somebody = AttachmentKey(
-      node: Crowd.node, container: "c\(Int.random(in: 0..<20, using: &random))", interface: "eth0")
-    switch Int.random(in: 0..<4, using: &random) {
+      node: Crowd.node, container: "c\(number)", interface: "eth0")
+    switch Int.random(in: 0..<6, using: &state.random) {
     case 0:
       // A hardware address that an arrival may ask for.
-      guard let mac = Self.mac(UInt64.random(in: 0..<6, using: &random)),
+      guard let mac = Self.mac(UInt64.random(in: 0..<6, using: &state.random)),
         crowd.store.entries[.mac(mac)] == nil
       else { return }
       crowd.store.overwrite(.mac(mac), .mac(somebody))
     case 1:
       // What an earlier attachment of that name left.
-      let number = Int.random(in: 0..<1_024, using: &random)
+      let number = Int.random(in: 0..<1_024, using: &state.random)
       let key = StoreKey.lease(try IPAddress(parsing: "10.1.\(number / 256).\(number % 256)"))
       guard crowd.store.entries[key] == nil else { return }
       let lease = Lease(
         attachment: somebody, node: Node(name: Crowd.node), mac: nil, workload: Workload(),
-        nonce: random.next(), createdAt: 1)
+        nonce: state.random.next(), createdAt: 1)
       crowd.store.overwrite(key, .lease(lease))
-    default: crowd.harm(&random)
+    case 2, 3:
+      guard case .attachment(let attachment)? = crowd.store.entries[.attachment(somebody)]?.value,
+        let holding = attachment.holdings.first
+      else { return }
+      let (node, bit) = holding.pool.node(of: holding.ordinal)
+      let key = StoreKey.chunk(ChunkKey(pool: holding.pool, node: node))
+      guard case .chunk(var chunk)? = crowd.store.entries[key]?.value else { return }
+      chunk.bitmap.free(bit)
+      crowd.store.overwrite(key, .chunk(chunk))
+      crowd.store.overwrite(.lease(holding.address), nil)
+      state.lost.append(holding.address)
+    default: crowd.harm(&state.random)
     }
   }
 
@@ -155,19 +170,23 @@ private final class Street: StoreWrapper {
   }
 
   private func arrive() async throws {
-    let (name, mac) = state.withLock { state in
+    let (name, mac, wanted) = state.withLock { state in
       state.made += 1
       let name = AttachmentKey(node: Self.node, container: "s\(state.made)", interface: "eth0")
       let number = UInt64.random(in: 0..<12, using: &state.random)
-      return (name, number < 6 ? Self.mac(number) : nil)
+      return (name, number < 6 ? Self.mac(number) : nil, state.lost.popLast())
     }
     do throws(AllocationError) {
       let acquired = try await allocator.acquire(
-        AcquireRequest(attachment: name, mac: mac), deadline: .far)
+        AcquireRequest(attachment: name, requested: wanted.map { [$0] } ?? [], mac: mac),
+        deadline: .far)
       state.withLock { $0.held[name] = acquired.attachment }
     } catch {
       // Nothing else is a reason not to get one; all that is broken lets others go on.
-      guard case .macTaken = error else { throw error }
+      switch error {
+      case .macTaken, .requestedTaken: return
+      default: throw error
+      }
     }
   }
 
