@@ -142,7 +142,7 @@ public actor NetworkAllocator {
         planner.enqueue(wish)
         setAlarm(deadline)
         pause?.cancel()
-        if planner.mayOverlap { wakeUp() }
+        if ask({ $0.mayOverlap }) { wakeUp() }
         if !isRunning {
           isRunning = true
           Task(executorPreference: executor) { await self.run() }
@@ -153,6 +153,13 @@ public actor NetworkAllocator {
     }
     return try result.get()
   }
+
+  /// What the planner says of itself, asked where it lies: a property of an actor is copied whole
+  /// before one of its own is computed.
+  @inline(__always)
+  private func ask<Answer>(_ question: (inout Planner) -> Answer) -> Answer { question(&planner) }
+
+  private var firstDeadline: Deadline? { ask { $0.firstDeadline } }
 
   /// The caller went away: what its wish gets is released as soon as it is there.
   private func abandon(_ ticket: UInt64) {
@@ -169,8 +176,8 @@ public actor NetworkAllocator {
   }
 
   private func run() async {
-    while planner.hasWork {
-      let deadline = planner.firstDeadline ?? surroundings.deadline(inMilliseconds: 1_000)
+    while ask({ $0.hasWork }) {
+      let deadline = firstDeadline ?? surroundings.deadline(inMilliseconds: 1_000)
       watch(until: deadline)
       do throws(AllocationError) {
         try await store.withTurn(deadline: deadline) { () async throws(AllocationError) in
@@ -193,7 +200,8 @@ public actor NetworkAllocator {
       planner.traits = store.traits
       let step = planner.next()
       deliver()
-      let deadline = planner.deadline(of: step) ?? surroundings.deadline(inMilliseconds: 1_000)
+      let deadline =
+        ask { $0.deadline(of: step) } ?? surroundings.deadline(inMilliseconds: 1_000)
       switch step {
       case .idle:
         guard let first = flights.min() else { return }
@@ -222,7 +230,7 @@ public actor NetworkAllocator {
       commit.operations, cursors: commit.cursors, deadline: deadline)
     planner.ended(commit, outcome)
     deliver()
-    planner.firstDeadline.map(setAlarm)
+    firstDeadline.map(setAlarm)
     if let index = flights.firstIndex(of: deadline) { flights.remove(at: index) }
     pause?.cancel()
     wakeUp()
@@ -236,7 +244,7 @@ public actor NetworkAllocator {
   /// The loop waits until a deadline; whoever is late before is told so meanwhile.
   private func watch(until deadline: Deadline) {
     awaited = deadline
-    planner.firstDeadline.map(setAlarm)
+    firstDeadline.map(setAlarm)
   }
 
   private func unwatch() {
@@ -264,7 +272,7 @@ public actor NetworkAllocator {
     alarm = nil
     planner.expire()
     deliver()
-    planner.firstDeadline.map(setAlarm)
+    firstDeadline.map(setAlarm)
   }
 
   /// Commits in flight at once, where the store is shared and enough callers wait to fill them: more
@@ -292,8 +300,10 @@ public actor NetworkAllocator {
   }
 
   private func deliver() {
-    for (ticket, result) in planner.takeResolved() {
-      callers.removeValue(forKey: ticket)?.resume(returning: result)
+    if !planner.resolved.isEmpty {
+      for (ticket, result) in planner.takeResolved() {
+        callers.removeValue(forKey: ticket)?.resume(returning: result)
+      }
     }
     for warning in planner.takeWarnings() { warn(warning) }
   }

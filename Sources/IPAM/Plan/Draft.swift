@@ -80,9 +80,13 @@ struct Draft {
     }
   }
 
-  /// Chunks as they will be, without what is released.
-  private(set) var chunks: [ChunkKey: Chunk] = [:]
-  private(set) var revisions: [StoreKey: Revision] = [:]
+  /// A chunk as it will be, without what is released, and as the store was seen to have it.
+  private struct Drafted {
+    var chunk: Chunk
+    let seen: Revision
+  }
+
+  private var chunks: [ChunkKey: Drafted] = [:]
   private(set) var operations: [StoreOperation] = []
   private var keys: Set<StoreKey> = []
   private var releases: [(key: ChunkKey, bit: Int)] = []
@@ -91,7 +95,7 @@ struct Draft {
   /// What an operator should know, if the commit is sent.
   private(set) var remarks: [String] = []
   /// What the wish at hand replaced, newest last: a wish is taken back as cheaply as it was drafted.
-  private var replacedChunks: [(key: ChunkKey, chunk: Chunk?)] = []
+  private var replacedChunks: [(key: ChunkKey, before: Drafted?)] = []
   private var replacedCursors: [(set: Int, address: IPAddress?)] = []
   /// By range set, where the search of the wish before ended: the next one's begins there.
   var lastPlaces: [Int: Place] = [:]
@@ -108,7 +112,7 @@ struct Draft {
   var count: Int { operations.count + chunks.count }
 
   /// The chunk as it will be, if the draft changes it.
-  func chunk(_ key: ChunkKey) -> Chunk? { chunks[key] }
+  func chunk(_ key: ChunkKey) -> Chunk? { chunks[key]?.chunk }
 
   /// Whether an operation on the key is drafted already.
   func touches(_ key: StoreKey) -> Bool {
@@ -121,13 +125,14 @@ struct Draft {
     guard touches(key), case .chunk(let chunk) = key, !keys.contains(key),
       let first = replacedChunks.first(where: { $0.key == chunk })
     else { return touches(key) }
-    return first.chunk != nil
+    return first.before != nil
   }
 
   /// Makes a chunk part of the commit.
   mutating func put(_ chunk: Chunk, at key: ChunkKey, seen revision: Revision) {
-    replacedChunks.append((key, chunks.updateValue(chunk, forKey: key)))
-    if revisions[.chunk(key)] == nil { revisions[.chunk(key)] = revision }
+    let before = chunks[key]
+    chunks[key] = Drafted(chunk: chunk, seen: before?.seen ?? revision)
+    replacedChunks.append((key, before))
   }
 
   /// Makes an operation part of the commit; its key must not be part of it yet.
@@ -180,10 +185,7 @@ struct Draft {
     releases.removeSubrange(mark.releases...)
     grants.removeSubrange(mark.grants...)
     remarks.removeSubrange(mark.remarks...)
-    for (key, chunk) in replacedChunks.reversed() {
-      chunks[key] = chunk
-      if chunk == nil { revisions[.chunk(key)] = nil }
-    }
+    for (key, before) in replacedChunks.reversed() { chunks[key] = before }
     for (set, address) in replacedCursors.reversed() { cursors[set] = address }
     replacedChunks.removeAll()
     replacedCursors.removeAll()
@@ -198,26 +200,27 @@ struct Draft {
   ) -> Commit {
     var sealed = chunks
     for (key, bit) in releases {
-      sealed[key]?.release(bit, now: now, cooldown: UInt64(cooldown.seconds))
+      sealed[key]?.chunk.release(bit, now: now, cooldown: UInt64(cooldown.seconds))
       Self.unmark(key, in: &sealed)
     }
-    var all = operations
-    for (key, var chunk) in sealed {
-      chunk.stamp(writer: token)
-      all.append(
-        .put(.chunk(key), .chunk(chunk), expected: revisions[.chunk(key)] ?? .absent))
+    var all: [StoreOperation] = []
+    all.reserveCapacity(operations.count + sealed.count + 1)
+    all += operations
+    for (key, var drafted) in sealed {
+      drafted.chunk.stamp(writer: token)
+      all.append(.put(.chunk(key), .chunk(drafted.chunk), expected: drafted.seen))
     }
     if let note { all.append(note) }
     return Commit(operations: all, cursors: cursors, token: token)
   }
 
   /// A release from a marked chunk takes back what the parents say of it.
-  private static func unmark(_ key: ChunkKey, in chunks: inout [ChunkKey: Chunk]) {
+  private static func unmark(_ key: ChunkKey, in chunks: inout [ChunkKey: Drafted]) {
     var child = key
-    while chunks[child]?.isMarked == true, let up = key.pool.parent(of: child.node) {
+    while chunks[child]?.chunk.isMarked == true, let up = key.pool.parent(of: child.node) {
       let parent = ChunkKey(pool: key.pool, node: up.node)
-      chunks[child]?.isMarked = false
-      chunks[parent]?.bitmap.free(up.bit)
+      chunks[child]?.chunk.isMarked = false
+      chunks[parent]?.chunk.bitmap.free(up.bit)
       child = parent
     }
   }

@@ -161,7 +161,7 @@ extension Planner {
   ) {
     guard !traits.isLocal else { return }
     // What the wish itself may need yet: a lease and a chunk for each set, and three keys more.
-    let reserve = 2 * (knownDefinition?.rangeSets.count ?? 0) + 3 + notesPerCommit
+    let reserve = 2 * (terms?.rangeSets ?? 0) + 3 + notesPerCommit
     for mark in marks.prefix(Self.marksPerWish)
     where draft.count + 2 + reserve <= traits.operationLimit {
       let childKey = ChunkKey(pool: pool, node: mark.child)

@@ -4,6 +4,21 @@ import BitmapAllocator
 // Which definition rules. In a store that keeps one, the one stored there; the first writer creates it
 // from its own file, and the loser of that race adopts the winner's.
 
+/// What every decision asks of a definition, without a copy of the rest of it.
+struct Terms: Sendable {
+  let rangeSets: Int
+  let searchOrder: NetworkDefinition.SearchOrder
+  let cooldown: NetworkDefinition.Cooldown
+  let journal: Int
+
+  init(_ definition: NetworkDefinition) {
+    rangeSets = definition.rangeSets.count
+    searchOrder = definition.searchOrder
+    cooldown = definition.cooldown
+    journal = definition.journal
+  }
+}
+
 extension Planner {
   /// The definition that allocations go by, as far as it is known.
   var knownDefinition: NetworkDefinition? {
@@ -12,9 +27,12 @@ extension Planner {
     return definition
   }
 
+  /// What is asked of it all the time.
+  var terms: Terms? { traits.keepsDefinition ? view.terms : configuration.terms }
+
   /// Whether a wish in hand waits for the network to be created, and the commit that does it.
   mutating func creationOfDefinition() -> Commit? {
-    guard traits.keepsDefinition, view[.definition] == .absent,
+    guard traits.keepsDefinition, let entry = view[.definition], entry.value == nil,
       var definition = configuration.definition,
       batch.contains(where: { !$0.isRelease })
     else { return nil }

@@ -24,22 +24,21 @@ struct Flight: Sendable {
 
 extension Planner {
   mutating func seal(_ draft: Draft) -> Commit {
-    let definition = knownDefinition
     let now = configuration.surroundings.now()
     warnings += draft.remarks.filter { remarked.insert($0).inserted }
     return draft.sealed(
       token: configuration.surroundings.random(), now: now,
-      cooldown: definition?.cooldown ?? .none, note: note(of: draft.grants, at: now))
+      cooldown: terms?.cooldown ?? .none, note: note(of: draft.grants, at: now))
   }
 
   /// Operations that a commit has for the journal.
   var notesPerCommit: Int {
-    traits.keepsJournal && (knownDefinition?.journal ?? 0) > 0 ? 1 : 0
+    traits.keepsJournal && (terms?.journal ?? 0) > 0 ? 1 : 0
   }
 
   /// What the journal in the store is told of the grants, where the definition wants one.
   private func note(of grants: [Draft.Grant], at now: UInt64) -> StoreOperation? {
-    guard notesPerCommit > 0, let slots = knownDefinition?.journal else { return nil }
+    guard notesPerCommit > 0, let slots = terms?.journal else { return nil }
     let events = grants.compactMap { grant -> JournalEvent? in
       guard case .attachment(let key)? = grant.attachment else { return nil }
       return switch grant.fulfilment {
@@ -76,7 +75,11 @@ extension Planner {
       return endedInDoubt(outcome)
     }
     let flight = flights.remove(at: index)
-    if configuration.flightLimit > 1 { busy.subtract(flight.commit.writtenKeys) }
+    if flights.isEmpty {
+      busy.removeAll(keepingCapacity: true)
+    } else {
+      busy.subtract(flight.commit.writtenKeys)
+    }
     let time = configuration.surroundings.monotonic()
     switch outcome {
     case .committed(let revision):

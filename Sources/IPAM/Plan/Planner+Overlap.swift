@@ -34,7 +34,7 @@ extension Planner {
   /// share those who wait, more than two are full.
   private func flightLimit(of waiting: Int) -> Int {
     guard configuration.flightLimit > 1, overlapPenalty == 0,
-      knownDefinition?.searchOrder != .sequential
+      terms?.searchOrder != .sequential
     else { return 1 }
     let all = waiting + wishesInFlight
     let worth = max(min(2, all / wishesWorthAFlight), all / wishesOfAFullCommit)
@@ -43,7 +43,7 @@ extension Planner {
 
   /// A lease for each range set and an attachment make an operation each.
   private var wishesOfAFullCommit: Int {
-    max(1, traits.operationLimit / ((knownDefinition?.rangeSets.count ?? 1) + 1))
+    max(1, traits.operationLimit / ((terms?.rangeSets ?? 1) + 1))
   }
 
   /// Whether a commit that is being drafted or in flight writes the key.
@@ -64,7 +64,10 @@ extension Planner {
   }
 
   /// Flights whose outcome is not known.
-  var unanswered: [Flight] { (doubt.map { [$0] } ?? []).map(\.flight) + laterDoubts.map(\.flight) }
+  var unanswered: [Flight] {
+    if doubt == nil, laterDoubts.isEmpty { return [] }
+    return (doubt.map { [$0] } ?? []).map(\.flight) + laterDoubts.map(\.flight)
+  }
 
   /// Whether it is the commit in doubt, once more, or its fence.
   func isInDoubt(_ commit: Commit) -> Bool {
@@ -75,8 +78,8 @@ extension Planner {
 
 extension Commit {
   /// What it writes or deletes, but for leases: whoever wants one of those looks at its chunk first.
-  var writtenKeys: [StoreKey] {
-    operations.compactMap { operation in
+  var writtenKeys: some Sequence<StoreKey> {
+    operations.lazy.compactMap { operation in
       switch operation {
       case .check, .note, .put(.lease, _, _), .delete(.lease, _): nil
       case .put(let key, _, _), .delete(let key, _): key

@@ -19,6 +19,7 @@ package struct PlannerConfiguration: Sendable {
   var node: Node
   /// The definition to create the network with, or, in a store that keeps none, the definition.
   var definition: NetworkDefinition?
+  let terms: Terms?
   var networkName: String
   var repeatPolicy: RepeatPolicy
   var surroundings: Surroundings
@@ -35,6 +36,7 @@ package struct PlannerConfiguration: Sendable {
     self.journalNode = journalNode ?? node.name
     self.node = node
     self.definition = definition
+    self.terms = definition.map(Terms.init)
     self.networkName = networkName
     self.repeatPolicy = repeatPolicy
     self.surroundings = surroundings
@@ -99,8 +101,14 @@ package struct Planner: Sendable {
   /// The first deadline of those who wait and whose answer no commit in flight decides: at that moment
   /// ``expire()`` has something to say to them, whatever else is under way.
   package var firstDeadline: Deadline? {
-    let waiting = [queue.lazy.map(\.deadline).min(), batch.lazy.map(\.deadline).min()]
-    return (waiting + unanswered.map(\.firstDeadline)).compactMap { $0 }.min()
+    var first: Deadline?
+    func look(at deadline: Deadline?) {
+      if let deadline { first = first.map { min($0, deadline) } ?? deadline }
+    }
+    for wish in queue { look(at: wish.deadline) }
+    for wish in batch { look(at: wish.deadline) }
+    for flight in unanswered { look(at: flight.firstDeadline) }
+    return first
   }
 
   package mutating func enqueue(_ wish: Wish) {
@@ -142,9 +150,9 @@ package struct Planner: Sendable {
       admit()
     }
     guard !batch.isEmpty else { return .idle }
-    unwanted = [batch, queue].reduce(into: []) { unwanted, wishes in
-      for wish in wishes where wish.isCleanup { unwanted.formUnion(wish.releases) }
-    }
+    unwanted.removeAll(keepingCapacity: true)
+    for wish in batch where wish.isCleanup { unwanted.formUnion(wish.releases) }
+    for wish in queue where wish.isCleanup { unwanted.formUnion(wish.releases) }
     if let creation = creationOfDefinition() {
       return flights.isEmpty ? send(creation, grants: []) : .idle
     }
@@ -260,8 +268,8 @@ package struct Planner: Sendable {
     guard !queue.isEmpty else { return }
     // What was confirmed before a wish was made proves nothing to it, though others still wait.
     if batch.isEmpty { view.beginRound() } else { view.forgetConfirmations() }
-    batch += queue
-    queue.removeAll()
+    if batch.isEmpty { swap(&batch, &queue) } else { batch += queue }
+    queue.removeAll(keepingCapacity: true)
     // Releases go first: what they free is there for the next commit.
     if batch.contains(where: \.isRelease) {
       batch = batch.filter(\.isRelease) + batch.filter { !$0.isRelease }

@@ -13,7 +13,13 @@ struct View: Sendable {
   /// Chunks and cursors.
   private var entries: [StoreKey: StoreEntry] = [:]
   /// Each decision looks at it, so it is not looked up.
-  private var definition: StoreEntry?
+  private var definition: StoreEntry? {
+    didSet {
+      guard case .definition(let definition)? = definition?.value else { return terms = nil }
+      terms = Terms(definition)
+    }
+  }
+  private(set) var terms: Terms?
   /// Leases, attachments and hardware addresses: kept for one round, nothing decides by an old one.
   private var passing: [StoreKey: StoreEntry] = [:]
   private var confirmed: Set<StoreKey> = []
@@ -72,14 +78,16 @@ struct View: Sendable {
   /// once: another process may release them, and nothing decides by an old one.
   mutating func apply(_ operations: [StoreOperation], _ revision: Revision) {
     for operation in operations {
-      let key = operation.key
       switch operation {
       case .check, .note: continue
-      case .put(.chunk, let value, _), .put(.definition, let value, _):
-        self[key] = StoreEntry(value, revision)
-      case .put, .delete: self[key] = nil
+      case .put(let key, let value, _):
+        switch key {
+        case .chunk, .definition: self[key] = StoreEntry(value, revision)
+        default: self[key] = nil
+        }
+        unconfirm(key)
+      case .delete(let key, _): forget(key)
       }
-      unconfirm(key)
     }
   }
 

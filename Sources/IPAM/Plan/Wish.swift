@@ -2,7 +2,7 @@
 
 /// What a caller asked for and how it has fared so far.
 package struct Wish: Sendable {
-  package enum Body: Hashable, Sendable {
+  package indirect enum Body: Hashable, Sendable {
     case acquire(AcquireRequest)
     /// Release what the first of these attachments holds that exists (a node's earlier names).
     case release([AttachmentKey])
@@ -73,7 +73,7 @@ package struct Wish: Sendable {
 
 /// What a wish led to.
 package enum Fulfilment: Hashable, Sendable {
-  case acquired(Acquired)
+  indirect case acquired(Acquired)
   /// What was held and is no more; nil if nothing was held.
   case released(Attachment?)
   case available

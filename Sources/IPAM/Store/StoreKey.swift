@@ -50,7 +50,7 @@ public enum StoreKey: Hashable, Sendable {
 }
 
 /// A value in a store.
-public enum StoreValue: Hashable, Sendable {
+public indirect enum StoreValue: Hashable, Sendable {
   case definition(NetworkDefinition)
   case chunk(Chunk)
   case lease(Lease)
