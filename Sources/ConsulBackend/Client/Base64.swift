@@ -21,27 +21,34 @@ enum Base64 {
   static func append(_ bytes: [UInt8], to text: inout [UInt8]) {
     let start = text.count
     text.append(contentsOf: repeatElement(UInt8(ascii: "="), count: (bytes.count + 2) / 3 * 4))
-    let alphabet = alphabet
-    let bytes = bytes.span
     text.withUnsafeMutableBufferPointer { text in
       let output = UnsafeMutableBufferPointer(rebasing: text[start...])
-      let whole = bytes.count / 3
-      for index in 0..<whole {
-        let group =
-          Int(bytes[index * 3]) << 16 | Int(bytes[index * 3 + 1]) << 8 | Int(bytes[index * 3 + 2])
-        output[index * 4] = alphabet[group >> 18]
-        output[index * 4 + 1] = alphabet[group >> 12 & 63]
-        output[index * 4 + 2] = alphabet[group >> 6 & 63]
-        output[index * 4 + 3] = alphabet[group & 63]
+      bytes.withUnsafeBufferPointer { bytes in
+        alphabet.withUnsafeBufferPointer { write(bytes, $0, to: output) }
       }
-      let left = bytes.count - whole * 3
-      guard left > 0 else { return }
-      let second = left > 1 ? Int(bytes[whole * 3 + 1]) : 0
-      let group = Int(bytes[whole * 3]) << 16 | second << 8
-      output[whole * 4] = alphabet[group >> 18]
-      output[whole * 4 + 1] = alphabet[group >> 12 & 63]
-      if left > 1 { output[whole * 4 + 2] = alphabet[group >> 6 & 63] }
     }
+  }
+
+  /// Writes the digits of the bytes; the padding is there.
+  private static func write(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ alphabet: UnsafeBufferPointer<UInt8>,
+    to output: UnsafeMutableBufferPointer<UInt8>
+  ) {
+    var (from, to) = (0, 0)
+    while bytes.count &- from >= 3 {
+      let group = Int(bytes[from]) << 16 | Int(bytes[from &+ 1]) << 8 | Int(bytes[from &+ 2])
+      output[to] = alphabet[group >> 18]
+      output[to &+ 1] = alphabet[group >> 12 & 63]
+      output[to &+ 2] = alphabet[group >> 6 & 63]
+      output[to &+ 3] = alphabet[group & 63]
+      (from, to) = (from &+ 3, to &+ 4)
+    }
+    let left = bytes.count - from
+    guard left > 0 else { return }
+    let group = Int(bytes[from]) << 16 | (left > 1 ? Int(bytes[from + 1]) << 8 : 0)
+    output[to] = alphabet[group >> 18]
+    output[to + 1] = alphabet[group >> 12 & 63]
+    if left > 1 { output[to + 2] = alphabet[group >> 6 & 63] }
   }
 
   /// The bytes that `text` stands for; `nil` unless it is padded base64 and nothing else.

@@ -116,7 +116,9 @@ package final class ConsulClient: Sendable {
     case 409: return sorting.conflict(response.body, operations)
     default: throw sorting.error(response)
     }
-    let expected = operations.filter(\.hasResult).map(\.key)
+    var expected: [String] = []
+    expected.reserveCapacity(operations.count)
+    for operation in operations where operation.hasResult { expected.append(operation.key) }
     let results = try parse(response) { (body) throws(JSONError) in
       try ConsulReplies.results(body, expecting: expected)
     }

@@ -28,11 +28,13 @@ final class LoopExecutor: TaskExecutor {
   }
 
   private func workOff() {
+    // The two lists change places, so that neither is made anew.
+    var jobs: [UnownedJob] = []
     while true {
-      let jobs = state.withLock { state in
-        defer { state.jobs = [] }
-        if state.jobs.isEmpty { state.isAwaited = false }
-        return state.jobs
+      jobs.removeAll(keepingCapacity: true)
+      state.withLock { state in
+        swap(&jobs, &state.jobs)
+        if jobs.isEmpty { state.isAwaited = false }
       }
       guard !jobs.isEmpty else { return }
       for job in jobs { job.runSynchronously(on: asUnownedTaskExecutor()) }

@@ -43,7 +43,7 @@ enum TransactionEncoding {
     writeQuoted(operation.key, to: &body)
     if let index, index > 0 {
       body.append(#","Index":"#)
-      body += String(index).utf8
+      body.append(decimal: index)
     }
     if let value {
       body.append(#","Value":""#)
@@ -59,13 +59,5 @@ enum TransactionEncoding {
       writeQuoted(partition, to: &body)
     }
     body.append("}}")
-  }
-}
-
-extension [UInt8] {
-  /// Appends a text of the program's.
-  mutating func append(_ text: StaticString) {
-    append(
-      contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 }

@@ -36,8 +36,16 @@ struct KeySchema: Hashable, Sendable {
     String(Substring(name.utf8.dropFirst(base.utf8.count)))
   }
 
+  /// The beginning of a name, with room for the rest.
+  private static func bytes(_ start: String) -> [UInt8] {
+    var text: [UInt8] = []
+    text.reserveCapacity(160)
+    text += start.utf8
+    return text
+  }
+
   private static func name(_ key: StoreKey, after base: String) -> String? {
-    var text = NameText(base)
+    var text = bytes(base)
     switch key {
     case .definition: text.append("config")
     case .chunk(let chunk):
@@ -45,7 +53,7 @@ struct KeySchema: Hashable, Sendable {
       text.append(chunk.pool)
       text.append("/")
       let bits = chunk.pool.ordinalBits - chunk.pool.chunkBits * (chunk.node.level + 1)
-      text.append(decimal: chunk.node.level)
+      text.append(decimal: UInt64(chunk.node.level))
       text.append("/")
       text.append(hex: chunk.node.index.offset, digits: max(1, (bits + 3) / 4))
     case .lease(let address):
@@ -71,7 +79,7 @@ struct KeySchema: Hashable, Sendable {
       text.append(hex: Offset(UInt64(key.slot)), digits: slotDigits)
     case .cursor: return nil
     }
-    return text.string
+    return String(decoding: text, as: UTF8.self)
   }
 
   /// Digits of a slot: more than the largest journal has.
@@ -91,11 +99,11 @@ struct KeySchema: Hashable, Sendable {
   }
 
   private func folder(_ kind: StaticString, of node: String) -> String {
-    var text = NameText(base)
+    var text = Self.bytes(base)
     text.append(kind)
     text.append(part: node)
     text.append("/")
-    return text.string
+    return String(decoding: text, as: UTF8.self)
   }
 
   /// The key that a name stands for; nil for a name that is not of this schema.
@@ -140,9 +148,9 @@ struct KeySchema: Hashable, Sendable {
 
   /// `<subnet>-<length>-<unit>-<k>`.
   static func name(of pool: PoolGeometry) -> String {
-    var text = NameText("")
+    var text: [UInt8] = []
     text.append(pool)
-    return text.string
+    return String(decoding: text, as: UTF8.self)
   }
 
   /// The pool of a name; nil if the name is not one.

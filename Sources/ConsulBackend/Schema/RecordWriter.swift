@@ -1,4 +1,5 @@
 import AddressSpace
+import BitmapAllocator
 import JSON
 
 // A commit has up to 128 leases and attachments, all of one shape: they go straight into bytes, without
@@ -50,13 +51,23 @@ struct RecordWriter {
 
   mutating func member(_ name: StaticString, _ number: UInt64) {
     begin(name)
-    bytes += String(number).utf8
+    bytes.append(decimal: number)
     needsComma = true
   }
 
   /// A 64-bit number that must stay exact: hexadecimal, in quotes.
   mutating func member(_ name: StaticString, hex number: UInt64) {
-    member(name, Offset(number).hex(digits: 16))
+    quoted(name) { $0.append(hex: Offset(number), digits: 16) }
+  }
+
+  mutating func member(_ name: StaticString, _ address: IPAddress?) {
+    guard let address else { return }
+    quoted(name) { $0 += address.description.utf8 }
+  }
+
+  /// A pool, by the name that it has in keys.
+  mutating func member(_ name: StaticString, _ pool: PoolGeometry) {
+    quoted(name) { $0.append(pool) }
   }
 
   /// A member whose value is JSON already.
@@ -70,8 +81,18 @@ struct RecordWriter {
     separate()
     bytes.append(UInt8(ascii: "\""))
     bytes.append(name)
-    bytes.append("\":")
+    bytes.append(UInt8(ascii: "\""))
+    bytes.append(UInt8(ascii: ":"))
     needsComma = false
+  }
+
+  /// A member whose text needs no escape.
+  private mutating func quoted(_ name: StaticString, _ text: (inout [UInt8]) -> Void) {
+    begin(name)
+    bytes.append(UInt8(ascii: "\""))
+    text(&bytes)
+    bytes.append(UInt8(ascii: "\""))
+    needsComma = true
   }
 
   private mutating func separate() {

@@ -147,10 +147,10 @@ extension Attachment {
 
 extension Attachment.Holding {
   func write(to record: inout RecordWriter) {
-    record.member("address", address.description)
+    record.member("address", address)
     record.member("prefixLength", UInt64(prefixLength))
-    record.member("pool", KeySchema.name(of: pool))
-    record.member("gateway", gateway?.description)
+    record.member("pool", pool)
+    record.member("gateway", gateway)
   }
 
   init(record: JSONValue) throws {

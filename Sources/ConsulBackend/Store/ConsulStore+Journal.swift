@@ -13,9 +13,10 @@ struct NotePlace {
 extension ConsulStore {
   /// The place of the commit's note, if it has one.
   func place(of operations: [StoreOperation], _ deadline: Deadline) async -> NotePlace? {
-    guard case .note(let entry, _)? = operations.last(where: { !$0.isConditional }) else {
-      return nil
+    let index = operations.indices.last { index in
+      if case .note = operations[index] { true } else { false }
     }
+    guard let index, case .note(let entry, _) = operations[index] else { return nil }
     let journal = entry.node
     if let count = local.nextNote(in: journal) {
       return NotePlace(journal: journal, count: count)

@@ -55,13 +55,14 @@ extension ConsulStore {
     _ cursors: [Int: IPAddress], _ revision: Revision
   ) {
     var written: [(name: String, bytes: [UInt8]?, revision: UInt64)] = []
-    for (operation, sent) in zip(operations, transaction) {
-      switch (operation, sent) {
-      case (.put(.attachment(let key), _, _), .cas(_, let bytes, _)):
-        local.setAttachment(key, bytes, revision: revision.number)
-      case (.put(let key, _, _), .cas(let name, let bytes, _)) where key.isKeptByNodes:
+    for index in operations.indices {
+      guard case .put(let key, _, _) = operations[index],
+        case .cas(let name, let bytes, _) = transaction[index]
+      else { continue }
+      if case .attachment(let attachment) = key {
+        local.setAttachment(attachment, bytes, revision: revision.number)
+      } else if key.isKeptByNodes {
         written.append((schema.relativeName(name), bytes, revision.number))
-      default: continue
       }
     }
     local.update(written, cursors: cursors)

@@ -96,6 +96,7 @@ public final class ConsulStore: AllocationStore {
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
   ) async -> CommitOutcome {
     var transaction: [TransactionOperation] = []
+    transaction.reserveCapacity(operations.count)
     var made: [AttachmentKey] = []
     var removed: [AttachmentKey] = []
     let note = await place(of: operations, deadline)
@@ -117,13 +118,13 @@ public final class ConsulStore: AllocationStore {
     for key in removed { local.beginRelease(key) }
     let rehearsal = rehearsal(of: operations)
     let outcome = await client.transaction(
-      rehearsal + transaction, deadline: instant(deadline))
+      rehearsal.isEmpty ? transaction : rehearsal + transaction, deadline: instant(deadline))
     settle(made, removed, operations, outcome)
     if let note { settle(note, outcome) }
     switch outcome {
     case .committed(let results):
       // Deletes report nothing; a commit of deletes alone writes nothing whose revision matters.
-      let revision = Revision(results.lazy.map(\.modifyIndex).max() ?? 0)
+      let revision = Revision(results.reduce(0) { max($0, $1.modifyIndex) })
       remember(operations, transaction, cursors, revision)
       return .committed(revision)
     case .conflict(let failed):
