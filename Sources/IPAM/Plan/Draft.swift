@@ -97,16 +97,30 @@ struct Draft {
   /// What the wish at hand replaced, newest last: a wish is taken back as cheaply as it was drafted.
   private var replacedChunks: [(key: ChunkKey, before: Drafted?)] = []
   private var replacedCursors: [(set: Int, address: IPAddress?)] = []
-  /// By range set, where the search of the wish before ended: the next one's begins there.
-  var lastPlaces: [Int: Place] = [:]
+  /// Where the searches of the wish before ended: the next one's begin there.
+  private var lastPlaces: [Place] = []
 
   /// A drafted chunk and the bits of it that a range set may hand out.
   struct Place {
+    let set: Int
     let key: ChunkKey
     let usable: [ClosedRange<Int>]
   }
 
+  init() {
+    operations.reserveCapacity(8)
+    keys.reserveCapacity(8)
+  }
+
   var isEmpty: Bool { grants.isEmpty }
+
+  /// Where the last search of a range set ended.
+  func lastPlace(of set: Int) -> Place? { lastPlaces.first { $0.set == set } }
+
+  mutating func setLastPlace(_ place: Place) {
+    lastPlaces.removeAll { $0.set == place.set }
+    lastPlaces.append(place)
+  }
 
   /// Operations that the sealed commit will have.
   var count: Int { operations.count + chunks.count }

@@ -99,7 +99,7 @@ extension Planner {
   private func searchOn(
     _ hunt: Hunt, _ wish: Wish, _ touched: inout [ChunkKey], _ draft: inout Draft
   ) -> Found? {
-    guard let place = draft.lastPlaces[hunt.set], wish.avoided.isEmpty, strays.isEmpty,
+    guard let place = draft.lastPlace(of: hunt.set), wish.avoided.isEmpty, strays.isEmpty,
       var chunk = draft.chunk(place.key),
       case .bit(let bit) = take(
         .next, from: &chunk, place.key, place.usable, hunt.definition, &touched, &draft)
@@ -152,7 +152,7 @@ extension Planner {
           case .bit(let bit):
             apply(search.marks, in: pool, wish, &touched, &draft)
             if !piece.isSequential {
-              draft.lastPlaces[hunt.set] = Draft.Place(key: key, usable: usable)
+              draft.setLastPlace(Draft.Place(set: hunt.set, key: key, usable: usable))
             }
             return .taken(pool, pool.ordinal(of: node, bit: bit))
           case .needs(let keys): return .verdict(.needs(keys, .consistent))
