@@ -12,6 +12,8 @@ import Synchronization
 struct Baseline: Sendable {
   let cell: Cell
   let place: Place
+  /// When counting begins, and when the writers stop.
+  let clocks: (begin: UInt64, end: UInt64)
 
   /// What a writer of a baseline works with.
   private struct Desk {
@@ -19,29 +21,28 @@ struct Baseline: Sendable {
     let connection: KVConnection
     let prefix: String
     let clock: Surroundings
-    let end: UInt64
+    let clocks: (begin: UInt64, end: UInt64)
     var tally = Tally()
 
-    var isOpen: Bool { clock.monotonic() < end }
+    var isOpen: Bool { clock.monotonic() < clocks.end }
 
     mutating func done(since start: UInt64) {
-      tally.add(from: start, to: clock.monotonic(), counting: 0)
+      tally.add(from: start, to: clock.monotonic(), counting: clocks.begin)
     }
   }
 
   /// All writers at once, a thread each.
   func run(_ writers: [Int], clock: Surroundings) async throws -> Share {
     let before = Usage.now
-    let end = clock.monotonic() + UInt64(cell.seconds * 1e9)
     let tallies = try await withThrowingTaskGroup(of: Tally.self) { group in
       for writer in writers {
         group.addTask {
           if cell.work == .sameClient {
-            return try await writeByClient(writer, clock, end: end)
+            return try await writeByClient(writer, clock)
           }
           return try await onThread {
             cell.work == .fdatasync
-              ? try appends(clock, end: end) : try write(writer, clock, end: end)
+              ? try appends(clock) : try write(writer, clock)
           }
         }
       }
@@ -50,11 +51,11 @@ struct Baseline: Sendable {
     return Share(tallies: tallies.map(TallyRecord.init), usage: Usage.now - before)
   }
 
-  private func write(_ writer: Int, _ clock: Surroundings, end: UInt64) throws -> Tally {
+  private func write(_ writer: Int, _ clock: Surroundings) throws -> Tally {
     guard let address = place.consul else { throw BenchmarkError("no Consul") }
     var desk = Desk(
       writer: writer, connection: try KVConnection(address), prefix: place.prefix, clock: clock,
-      end: end)
+      clocks: clocks)
     switch cell.work {
     case .plain: try plain(&desk)
     case .readModifyWrite: try readModifyWrite(&desk)
@@ -89,7 +90,7 @@ struct Baseline: Sendable {
 
   /// A chunk of one's own, as the allocator writes them.
   private func writeByClient(
-    _ writer: Int, _ clock: Surroundings, end: UInt64
+    _ writer: Int, _ clock: Surroundings
   ) async throws -> Tally {
     guard let address = place.consul, let subnet = Prefix(address: IPAddress(ipv4: 0), length: 8),
       let pool = PoolGeometry(subnet: subnet)
@@ -100,7 +101,7 @@ struct Baseline: Sendable {
       var chunk = Chunk(chunkBits: pool.chunkBits, incarnation: 1)
       var revision = Revision.absent
       var tally = Tally()
-      while clock.monotonic() < end {
+      while clock.monotonic() < clocks.end {
         let start = clock.monotonic()
         chunk.stamp(writer: UInt64(tally.operations + 1))
         let outcome = await store.commit(
@@ -110,7 +111,7 @@ struct Baseline: Sendable {
           throw BenchmarkError("a plain write ended as \(outcome)")
         }
         revision = new
-        tally.add(from: start, to: clock.monotonic(), counting: 0)
+        tally.add(from: start, to: clock.monotonic(), counting: clocks.begin)
       }
       await store.shutdown()
       return tally
@@ -189,18 +190,18 @@ struct Baseline: Sendable {
     }
   }
 
-  private func appends(_ clock: Surroundings, end: UInt64) throws -> Tally {
+  private func appends(_ clock: Surroundings) throws -> Tally {
     var tally = Tally()
     let descriptor = open("\(place.folder)/appends", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw BenchmarkError("\(place.folder): \(errno)") }
     defer { close(descriptor) }
     let block = [UInt8](repeating: 0xA5, count: 8_192)
-    while clock.monotonic() < end {
+    while clock.monotonic() < clocks.end {
       let start = clock.monotonic()
       guard Foundation.write(descriptor, block, block.count) == block.count,
         Foundation.fdatasync(descriptor) == 0
       else { throw BenchmarkError("\(place.folder): errno \(errno)") }
-      tally.add(from: start, to: clock.monotonic(), counting: 0)
+      tally.add(from: start, to: clock.monotonic(), counting: clocks.begin)
     }
     return tally
   }

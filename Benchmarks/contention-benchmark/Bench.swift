@@ -106,7 +106,7 @@ struct Bench: Sendable {
       return now
     }
     guard let begun else { throw BenchmarkError("the writers never began") }
-    return ([share], begun.0, begun.1)
+    return ([share], begun.0, begun.1 + UInt64(cell.warmUp * 1e9))
   }
 
   /// Each process prepares, says so, and begins at the moment that it is told.

@@ -127,8 +127,9 @@ struct Cell: Codable, Hashable, Sendable {
     return parts.joined(separator: ", ")
   }
 
-  /// The first second of separate processes does not count: they begin by reading.
-  var warmUp: Double { processes > 1 && operations == nil && !untilFull ? 1 : 0 }
+  /// The first second on a new server does not count, in no cell: its log and its heap grow from nothing,
+  /// and separate processes begin by reading.
+  var warmUp: Double { ground.isConsul && operations == nil && !untilFull ? 1 : 0 }
 
   /// The chunk size that the definition says: what was asked for, or all in one key.
   var chunkBits: Int? {

@@ -53,8 +53,8 @@ struct Writers: Sendable {
   /// (monotonic, nanoseconds).
   func run(go: @Sendable () throws -> UInt64) async throws -> Share {
     if cell.work.isBaseline {
-      _ = try go()
-      return try await Baseline(cell: cell, place: place).run(numbers, clock: clock)
+      let clocks = moments(try go())
+      return try await Baseline(cell: cell, place: place, clocks: clocks).run(numbers, clock: clock)
     }
     let stores = Stores(place, cell, memory: memory)
     let bulk = cell.work == .bits
