@@ -104,4 +104,32 @@ import Testing
     let warnings = desk.planner.takeWarnings()
     #expect(warnings.count == 1 && warnings[0].contains("\(held[0])"), "\(warnings)")
   }
+
+  /// A chunk that somebody emptied is mended by several commits, if there are more leases under its clear
+  /// bits than one has room for.
+  @Test func moreLeasesUnderClearBitsThanACommitMends() throws {
+    var desk = try PlannerDesk("10.1.0.0/25", chunkBits: 7)
+    let tickets = (0..<70).map { desk.acquire("c\($0)") }
+    try desk.settle()
+    let held = Set(try tickets.map { try #require(try desk.addresses($0)?.first) })
+    let chunks = desk.store.entries.filter { $0.value.chunk != nil }
+    let (key, entry) = try #require(chunks.first)
+    let chunk = try #require(entry.chunk)
+    desk.store.overwrite(
+      key, .chunk(Chunk(chunkBits: chunk.chunkBits, incarnation: chunk.incarnation)))
+    desk.planner.view = View()
+    var given: Set<IPAddress> = []
+    for number in 0..<55 {
+      let ticket = desk.acquire("new\(number)", within: 3_600_000)
+      try desk.settle(within: 3_600_000)
+      given.insert(try #require(try desk.addresses(ticket)?.first))
+    }
+    #expect(given.count == 55 && given.isDisjoint(with: held))
+    let last = desk.acquire("one more", within: 3_600_000)
+    try desk.settle(within: 3_600_000)
+    guard case .failure(.damaged(let text))? = desk.answers[last], text.contains("is leased") else {
+      Issue.record("\(String(describing: desk.answers[last]))")
+      return
+    }
+  }
 }

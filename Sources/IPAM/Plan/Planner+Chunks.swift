@@ -56,6 +56,8 @@ extension Planner {
   ) -> Taken {
     let now = configuration.surroundings.now()
     let cooldown = UInt64(definition.cooldown.seconds)
+    // Leased under a clear bit, which the commit has no room to mend: a later one does.
+    var passed: [Int] = []
     while true {
       let before = chunk
       let found =
@@ -67,6 +69,7 @@ extension Planner {
       guard let bit = found else { return .nothing }
       let address = key.pool.address(of: key.pool.ordinal(of: key.node, bit: bit))
       guard strays.contains(address) else {
+        for bit in passed { chunk.bitmap.free(bit) }
         put(chunk, key, &touched, &draft)
         return .bit(bit)
       }
@@ -76,8 +79,13 @@ extension Planner {
         return .needs([lease, .chunk(key)])
       }
       guard entry != .absent else {
+        for bit in passed { chunk.bitmap.free(bit) }
         put(chunk, key, &touched, &draft)
         return .bit(bit)
+      }
+      guard hasRoom(for: 1, in: draft) else {
+        passed.append(bit)
+        continue
       }
       // Leased under a clear bit: the bit stays set, as long as the lease is there.
       if !draft.touches(lease) { draft.add(.check(lease, entry.revision)) }
@@ -150,6 +158,13 @@ extension Planner {
     if !touched.contains(key) { touched.append(key) }
   }
 
+  /// Whether a commit has room for operations beside what the wish at hand may need yet: a lease and a chunk
+  /// for each set, and three keys more.
+  private func hasRoom(for operations: Int, in draft: Draft) -> Bool {
+    let reserve = 2 * (terms?.rangeSets ?? 0) + 3 + notesPerCommit
+    return draft.count + operations + reserve <= traits.operationLimit
+  }
+
   /// How many full children one wish may report to their parents: each is two operations more.
   static let marksPerWish = 2
 
@@ -160,10 +175,7 @@ extension Planner {
     _ draft: inout Draft
   ) {
     guard !traits.isLocal else { return }
-    // What the wish itself may need yet: a lease and a chunk for each set, and three keys more.
-    let reserve = 2 * (terms?.rangeSets ?? 0) + 3 + notesPerCommit
-    for mark in marks.prefix(Self.marksPerWish)
-    where draft.count + 2 + reserve <= traits.operationLimit {
+    for mark in marks.prefix(Self.marksPerWish) where hasRoom(for: 2, in: draft) {
       let childKey = ChunkKey(pool: pool, node: mark.child)
       let parentKey = ChunkKey(pool: pool, node: mark.parent)
       guard wish.avoided[parentKey] == nil, !busy.contains(.chunk(parentKey)),
