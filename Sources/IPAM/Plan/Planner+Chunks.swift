@@ -58,6 +58,11 @@ extension Planner {
     let cooldown = UInt64(definition.cooldown.seconds)
     // Leased under a clear bit, which the commit has no room to mend: a later one does.
     var passed: [Int] = []
+    func give(_ bit: Int) -> Taken {
+      for bit in passed { chunk.bitmap.free(bit) }
+      put(chunk, key, &touched, &draft)
+      return .bit(bit)
+    }
     while true {
       let before = chunk
       let found =
@@ -69,9 +74,7 @@ extension Planner {
       guard let bit = found else { return .nothing }
       let address = key.pool.address(of: key.pool.ordinal(of: key.node, bit: bit))
       guard strays.contains(address) else {
-        for bit in passed { chunk.bitmap.free(bit) }
-        put(chunk, key, &touched, &draft)
-        return .bit(bit)
+        return give(bit)
       }
       let lease = StoreKey.lease(address)
       guard view.isConfirmed(lease), view.isConfirmed(.chunk(key)), let entry = view[lease] else {
@@ -79,9 +82,7 @@ extension Planner {
         return .needs([lease, .chunk(key)])
       }
       guard entry != .absent else {
-        for bit in passed { chunk.bitmap.free(bit) }
-        put(chunk, key, &touched, &draft)
-        return .bit(bit)
+        return give(bit)
       }
       guard hasRoom(for: 1, in: draft) else {
         passed.append(bit)

@@ -18,7 +18,7 @@ import BitmapAllocator
 package struct PlannerConfiguration: Sendable {
   var node: Node
   /// The definition to create the network with, or, in a store that keeps none, the definition.
-  var definition: NetworkDefinition?
+  let definition: NetworkDefinition?
   let terms: Terms?
   var networkName: String
   var repeatPolicy: RepeatPolicy
