@@ -9,8 +9,9 @@ public struct IPAddress: Hashable, Sendable {
   /// The address as a number in network order; below 2^32 for IPv4.
   public let value: Offset
 
+  /// The address with this number, which is known to be one of the family. O(1).
   @inlinable
-  init(unchecked family: AddressFamily, _ value: Offset) {
+  package init(unchecked family: AddressFamily, _ value: Offset) {
     self.family = family
     self.value = value
   }

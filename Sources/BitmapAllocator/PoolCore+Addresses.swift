@@ -37,32 +37,57 @@ extension PoolCore {
     // Exact numbers only where they save memory.
     var room = max(0, count)
     if room > 1 << 12, let left = (capacity - used).uint64 { room = Int(min(UInt64(room), left)) }
-    return [IPAddress](unsafeUninitializedCapacity: room) { buffer, taken in
+    return [IPAddress](unsafeUninitializedCapacity: room + Self.stride - 1) { buffer, taken in
       taken = acquire(count: room, now: now, into: buffer)
     }
   }
 
-  /// Takes up to `count` units and writes their first addresses into `buffer`. O(words + count).
+  /// Takes up to `count` units and writes their first addresses into `buffer`, which has room for
+  /// `stride` − 1 more. O(words + count).
   private mutating func acquire(
     count: Int, now: UInt64, into buffer: UnsafeMutableBufferPointer<IPAddress>
   ) -> Int {
     guard var next = buffer.baseAddress else { return 0 }
-    let isPlain = unitShift == 0
-    let family = family
-    let shift = unitShift
+    let (family, shift) = (family, unitShift)
     return acquire(count: count, now: now) { leaf, origin, word in
       let first = leaf.header.pointee.firstAddress
+      if shift == 0 {
+        let first = Offset(high: first.high, low: first.low | UInt64(truncatingIfNeeded: origin))
+        next = Self.write(word, of: family, from: first, to: next)
+        return
+      }
       var rest = word
       while rest != 0 {
-        let bit = origin | rest.trailingZeroBitCount
+        let bit = UInt128(UInt(origin | rest.trailingZeroBitCount))
         rest &= rest &- 1
-        var value = Offset(high: first.high, low: first.low | UInt64(truncatingIfNeeded: bit))
-        if !isPlain { value = Offset(wide: first.wide | UInt128(UInt(bit)) << shift) }
-        next.initialize(
-          to: family == .ipv4
-            ? IPAddress(ipv4: UInt32(truncatingIfNeeded: value.low)) : IPAddress(ipv6: value))
+        next.initialize(to: IPAddress(unchecked: family, Offset(wide: first.wide | bit << shift)))
         next += 1
       }
     }
+  }
+
+  /// Addresses that are written before it is asked whether there are as many.
+  private static var stride: Int { 4 }
+
+  /// Writes the addresses of the set bits of `word`, the first bit's being `first`, and garbage
+  /// behind them up to a multiple of `stride`. How many bits are set is chance: a branch for each of
+  /// them would be mispredicted once in a word.
+  @inline(__always)
+  private static func write(
+    _ word: UInt64, of family: AddressFamily, from first: Offset,
+    to start: UnsafeMutablePointer<IPAddress>
+  ) -> UnsafeMutablePointer<IPAddress> {
+    let end = start + word.nonzeroBitCount
+    var (next, rest) = (start, word)
+    repeat {
+      for index in 0..<stride {
+        let bit = UInt64(truncatingIfNeeded: (rest | 1 << 63).trailingZeroBitCount)
+        rest &= rest &- 1
+        let value = Offset(high: first.high, low: first.low | bit)
+        (next + index).initialize(to: IPAddress(unchecked: family, value))
+      }
+      next += stride
+    } while next < end
+    return end
   }
 }
