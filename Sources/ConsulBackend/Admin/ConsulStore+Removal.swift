@@ -2,8 +2,8 @@ internal import AddressSpace
 internal import BitmapAllocator
 public import IPAM
 
-// Removing a network beside nodes that still use it. The definition goes first, by its revision:
-// from then on no commit that goes by it can happen, because each checks it. Only then is it known
+// Removing a network beside nodes that still use it. The definition goes first, by its revision and
+// after it was announced: from then on no commit that goes by it can happen. Only then is it known
 // for sure whether anybody holds an address; if so the definition is put back as it was. Everything
 // else goes at the revisions listed after that, so that a network which is made again meanwhile
 // under the same name keeps what is its own.
@@ -46,7 +46,8 @@ extension ConsulStore {
 
     var removed = 0
     if definition != .absent {
-      guard try await delete([(name(.definition), definition.revision.number)], deadline) == 1
+      guard let announced = try await announceChange(of: definition.revision, deadline),
+        try await delete([(name(.definition), announced.number)], deadline) == 1
       else { return .changed }
       removed += 1
       keys = try await allKeys(deadline)

@@ -6,6 +6,8 @@ package enum TransactionOperation: Hashable, Sendable {
   case set(key: String, value: [UInt8])
   /// Writes if the key's modify index is `index`; 0 means that the key must not exist.
   case cas(key: String, value: [UInt8], index: UInt64)
+  /// The same with a number beside the value; all other writes set it to 0.
+  case casFlagged(key: String, value: [UInt8], index: UInt64, flags: UInt64)
   /// Deletes whatever is there, also nothing.
   case delete(key: String)
   /// Deletes if the key's modify index is `index`. Consul also accepts a key that is missing.
@@ -23,8 +25,8 @@ package enum TransactionOperation: Hashable, Sendable {
   /// The key or prefix that the operation names.
   package var key: String {
     switch self {
-    case .set(let key, _), .cas(let key, _, _), .delete(let key), .deleteCAS(let key, _),
-      .checkIndex(let key, _), .checkNotExists(let key), .get(let key), .getTree(let key):
+    case .set(let key, _), .cas(let key, _, _), .casFlagged(let key, _, _, _), .delete(let key),
+      .deleteCAS(let key, _), .checkIndex(let key, _), .checkNotExists(let key), .get(let key), .getTree(let key):
       key
     }
   }
@@ -32,7 +34,7 @@ package enum TransactionOperation: Hashable, Sendable {
   /// Whether exactly one result stands for it in the answer.
   var hasResult: Bool {
     switch self {
-    case .set, .cas, .checkIndex, .get: true
+    case .set, .cas, .casFlagged, .checkIndex, .get: true
     case .delete, .deleteCAS, .checkNotExists, .getTree: false
     }
   }
@@ -40,7 +42,7 @@ package enum TransactionOperation: Hashable, Sendable {
   /// A transaction with one of these goes through Raft; without, it is served like a read.
   package var isWrite: Bool {
     switch self {
-    case .set, .cas, .delete, .deleteCAS: true
+    case .set, .cas, .casFlagged, .delete, .deleteCAS: true
     case .checkIndex, .checkNotExists, .get, .getTree: false
     }
   }

@@ -29,7 +29,8 @@ enum TransactionEncoding {
     let (verb, index, value): (StaticString, UInt64?, [UInt8]?) =
       switch operation {
       case .set(_, let value): ("set", nil, value)
-      case .cas(_, let value, let index): ("cas", index, value)
+      case .cas(_, let value, let index), .casFlagged(_, let value, let index, _):
+        ("cas", index, value)
       case .delete: ("delete", nil, nil)
       case .deleteCAS(_, let index): ("delete-cas", index, nil)
       case .checkIndex(_, let index): ("check-index", index, nil)
@@ -44,6 +45,10 @@ enum TransactionEncoding {
     if let index, index > 0 {
       body.append(#","Index":"#)
       body.append(decimal: index)
+    }
+    if case .casFlagged(_, _, _, let flags) = operation {
+      body.append(#","Flags":"#)
+      body.append(decimal: flags)
     }
     if let value {
       body.append(#","Value":""#)

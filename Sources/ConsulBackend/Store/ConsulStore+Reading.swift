@@ -99,7 +99,8 @@ extension ConsulStore {
     return .absent
   }
 
-  private func ask(
+  /// A key by plain GET, again and again where the server could not serve it just now.
+  func ask(
     _ name: String, _ consistency: ReadConsistency, _ deadline: Deadline
   ) async throws(StoreError) -> KVEntry? {
     try await retrying(deadline) { () async throws(ConsulError) in

@@ -19,6 +19,9 @@ public final class ConsulStore: AllocationStore {
   /// Keys of which a commit said that they have moved: what a lagging server says of them is old.
   let moved = Mutex<Set<StoreKey>>([])
 
+  /// Commits whose chunks stand for the definition.
+  let settled = Mutex(SettledCommits())
+
   /// The ancestor's data were found where the network would begin.
   let isBesideAncestor = Atomic(false)
 
@@ -91,9 +94,31 @@ public final class ConsulStore: AllocationStore {
     await client.shutdown()
   }
 
-  /// Commits by one transaction.
+  /// Commits by one transaction; a change of the definition is announced before, by others.
   public func commit(
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
+  ) async -> CommitOutcome {
+    if operations.count == 1, operations[0].changesDefinition {
+      return await commitChange(operations[0], deadline)
+    }
+    let ground = settled.withLock { $0.ground(of: operations) }
+    guard let ground, surroundings.monotonic() &- ground.askedAt < SettledCommits.lifetime,
+      let check = operations.firstIndex(where: \.checksDefinition),
+      operations[check].expected == ground.definition
+    else { return await send(operations, cursors: cursors, deadline, ground: ground) }
+    var rest = operations
+    rest.remove(at: check)
+    let outcome = await send(rest, cursors: cursors, deadline, ground: ground)
+    guard case .conflict(let lost) = outcome else { return outcome }
+    return .conflict(lost.map { $0 < check ? $0 : $0 + 1 })
+  }
+
+  /// Commits by one transaction as it stands.
+  ///
+  /// - Parameter ground: That of the commits that wrote its chunks as they are, if it is one.
+  func send(
+    _ operations: [StoreOperation], cursors: [Int: IPAddress] = [:], _ deadline: Deadline,
+    ground: SettledCommits.Ground? = nil
   ) async -> CommitOutcome {
     var transaction: [TransactionOperation] = []
     transaction.reserveCapacity(operations.count)
@@ -117,6 +142,8 @@ public final class ConsulStore: AllocationStore {
     expect(made, operations, transaction)
     for key in removed { local.beginRelease(key) }
     let rehearsal = rehearsal(of: operations)
+    let check = operations.firstIndex(where: \.checksDefinition)
+    let askedAt = check == nil ? 0 : surroundings.monotonic()
     let outcome = await client.transaction(
       rehearsal.isEmpty ? transaction : rehearsal + transaction, deadline: instant(deadline))
     settle(made, removed, operations, outcome)
@@ -126,6 +153,12 @@ public final class ConsulStore: AllocationStore {
       // Deletes report nothing; a commit of deletes alone writes nothing whose revision matters.
       let revision = Revision(results.reduce(0) { max($0, $1.modifyIndex) })
       remember(operations, transaction, cursors, revision)
+      var ground = ground
+      if let check {
+        let isSteady = isSteady(transaction[check].key, in: results)
+        ground = isSteady ? .init(definition: operations[check].expected, askedAt: askedAt) : nil
+      }
+      if let ground { settled.withLock { $0.settle(revision, on: ground) } }
       return .committed(revision)
     case .conflict(let failed):
       let failed = Set(failed.map { max(0, $0.operation - rehearsal.count) }).sorted()
