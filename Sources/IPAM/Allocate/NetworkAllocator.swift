@@ -29,6 +29,8 @@ public actor NetworkAllocator {
   private var alarm: (moment: Deadline, task: Task<Void, Never>)?
   /// The loop, while it waits for a commit to end.
   private var landing: CheckedContinuation<Void, Never>?
+  /// Callers that were answered since the last commit ended.
+  private var answered = 0
   private var settling: [CheckedContinuation<Void, Never>] = []
   private let warn: @Sendable (String) -> Void
   private let executor: (any TaskExecutor)?
@@ -217,6 +219,10 @@ public actor NetworkAllocator {
         } catch {
           planner.readFailed(error)
         }
+      case .commit(let commit) where flights.isEmpty && ask({ $0.isAlone }):
+        watch(until: deadline)
+        await perform(commit, deadline)
+        await letCallersIn()
       case .commit(let commit):
         flights.append(deadline)
         Task(executorPreference: executor) { await self.perform(commit, deadline) }
@@ -280,13 +286,15 @@ public actor NetworkAllocator {
   package static let flightLimit = 8
 
   /// Who was just answered often comes again at once. A moment for them on the processor, no timer,
-  /// and they share the commit of those who waited; without it, callers in a loop form two halves that
-  /// take turns.
+  /// and they share the commit of those who waited, and the loop goes on; without it, callers in a loop
+  /// form two halves that take turns.
   private func letCallersIn() async {
-    for _ in 0..<Self.yields where !planner.queue.isEmpty {
-      let waiting = planner.queue.count
+    let all = planner.queue.count + answered
+    answered = 0
+    var before = -1
+    for _ in 0..<Self.yields where before < planner.queue.count && planner.queue.count < all {
+      before = planner.queue.count
       await Task.yield()
-      if planner.queue.count == waiting { return }
     }
   }
 
@@ -302,6 +310,7 @@ public actor NetworkAllocator {
   private func deliver() {
     if !planner.resolved.isEmpty {
       for (ticket, result) in planner.takeResolved() {
+        answered += 1
         callers.removeValue(forKey: ticket)?.resume(returning: result)
       }
     }
