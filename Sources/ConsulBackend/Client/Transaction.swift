@@ -26,7 +26,8 @@ package enum TransactionOperation: Hashable, Sendable {
   package var key: String {
     switch self {
     case .set(let key, _), .cas(let key, _, _), .casFlagged(let key, _, _, _), .delete(let key),
-      .deleteCAS(let key, _), .checkIndex(let key, _), .checkNotExists(let key), .get(let key), .getTree(let key):
+      .deleteCAS(let key, _), .checkIndex(let key, _), .checkNotExists(let key), .get(let key),
+      .getTree(let key):
       key
     }
   }
