@@ -115,7 +115,7 @@ import Testing
       ).run()
       #expect(ended.exitStatus == 0, "\(ended)")
     }
-    #expect(newer.transactionSizes == [65, 127])
+    #expect(newer.transactionSizes == [65, 1, 127], "a change is announced before")
   }
 
   @Test func anUpdateStrandsNobody() async throws {

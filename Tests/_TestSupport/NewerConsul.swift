@@ -50,6 +50,7 @@ private final class Core: Sendable {
 private struct Entry {
   /// Base64, as it came.
   var value: String
+  var flags = 0
   var createIndex: Int
   var modifyIndex: Int
 }
@@ -133,8 +134,8 @@ private struct Keys {
         return "failed to set key \"\(key)\", index is stale"
       }
       let written = Entry(
-        value: operation["Value"]?.string ?? "", createIndex: entry?.createIndex ?? index,
-        modifyIndex: index)
+        value: operation["Value"]?.string ?? "", flags: operation["Flags"]?.integer ?? 0,
+        createIndex: entry?.createIndex ?? index, modifyIndex: index)
       entries[key] = written
       results.append(["KV": json(key, written, withValue: false)])
     case "delete-cas":
@@ -163,7 +164,7 @@ private struct Keys {
 
   private func json(_ key: String, _ entry: Entry, withValue: Bool) -> JSONValue {
     [
-      "LockIndex": .number(0), "Key": .string(key), "Flags": .number(0),
+      "LockIndex": .number(0), "Key": .string(key), "Flags": .number(entry.flags),
       "Value": withValue ? .string(entry.value) : .null,
       "CreateIndex": .number(entry.createIndex), "ModifyIndex": .number(entry.modifyIndex),
     ]

@@ -85,6 +85,9 @@ extension ConsulStore {
       sent = entry.value
       let outcome = await client.transaction(
         [mark(entry, Self.announced)], deadline: instant(deadline))
+      if case .committed(let results) = outcome, let written = results.first {
+        return Revision(written.modifyIndex)
+      }
       try await goOn(after: outcome, deadline)
     }
     return nil
