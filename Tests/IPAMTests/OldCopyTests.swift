@@ -32,6 +32,43 @@ import Testing
     #expect(try desk.answers[again]?.get() == .released(nil))
   }
 
+  /// An old copy says that somebody holds what another one takes in the same commit. A delete of what is
+  /// gone counts as done, so the address would be held without its bit.
+  @Test func whatIsTakenIsNotReleasedAlong() throws {
+    var desk = try PlannerDesk("10.1.0.0/24")
+    let address = try IPAddress(parsing: "10.1.0.10")
+    func acquisition(_ container: String) -> Wish.Body {
+      .acquire(AcquireRequest(attachment: PlannerDesk.key(container), requested: [address]))
+    }
+    desk.call(acquisition("c"))
+    try desk.settle()
+    let before = desk.store.entries
+    desk.release("c")
+    try desk.settle()
+    let old = desk.release("c")
+    let new = desk.call(acquisition("d"))
+    loop: for _ in 0..<10 {
+      switch desk.planner.next() {
+      case .read(let keys, let consistency):
+        var answer = desk.store.readNow(keys)
+        if consistency <= .cached {
+          for key in keys { if case .attachment = key { answer[key] = before[key] ?? .absent } }
+        }
+        desk.planner.learn(answer, consistency: consistency)
+      case .commit(let commit):
+        for case .put(_, .chunk(let chunk), _) in commit.operations {
+          #expect(chunk.bitmap.isTaken(10), "held without its bit")
+        }
+        desk.end(commit, desk.perform(commit))
+      case .wait, .idle: break loop
+      }
+    }
+    try desk.settle()
+    #expect(try desk.addresses(new) == [address])
+    #expect(desk.stored("d") == [address])
+    #expect(try desk.answers[old]?.get() == .released(nil))
+  }
+
   /// Who holds something and asks again gets that, whatever he asks for. That somebody else has the
   /// hardware address is no answer before it is known that nothing is held.
   @Test func aRepeatIsNotRefused() throws {

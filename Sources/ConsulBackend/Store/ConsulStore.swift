@@ -94,7 +94,7 @@ public final class ConsulStore: AllocationStore {
     await client.shutdown()
   }
 
-  /// Commits by one transaction; a change of the definition is announced before, by others.
+  /// Commits by one transaction; a change of the definition takes some more before it, O(n) in the chunks.
   public func commit(
     _ operations: [StoreOperation], cursors: [Int: IPAddress], deadline: Deadline
   ) async -> CommitOutcome {

@@ -37,6 +37,12 @@ extension Planner {
     guard case .attachment(let attachment) = entry.value else {
       return planReleaseOfDamaged(key, entry, wish: wish, &draft)
     }
+    // What is taken in this draft is not this one's, though an old copy may say so: the bit there is
+    // that of whoever takes it.
+    if attachment.holdings.contains(where: { draft.touches(.lease($0.address)) }) {
+      return view.isConfirmed(.attachment(key))
+        ? .deferred : .needs([.attachment(key)], .consistent)
+    }
     var needed: Set<StoreKey> = []
     for holding in attachment.holdings {
       let reads = chunksToRelease(holding, draft)
