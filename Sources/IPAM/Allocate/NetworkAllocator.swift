@@ -219,10 +219,6 @@ public actor NetworkAllocator {
         } catch {
           planner.readFailed(error)
         }
-      case .commit(let commit) where flights.isEmpty && ask({ $0.isAlone }):
-        watch(until: deadline)
-        await perform(commit, deadline)
-        await letCallersIn()
       case .commit(let commit):
         flights.append(deadline)
         Task(executorPreference: executor) { await self.perform(commit, deadline) }

@@ -21,9 +21,6 @@ extension Planner {
       && flights.allSatisfy { !$0.grants.isEmpty }
   }
 
-  /// Whether nobody waits for anything but the commit that was planned last.
-  var isAlone: Bool { batch.isEmpty && queue.isEmpty }
-
   /// How many wishes go into one commit, so that the flights share those who wait.
   var wishesPerFlight: Int {
     let limit = flightLimit(of: batch.count)

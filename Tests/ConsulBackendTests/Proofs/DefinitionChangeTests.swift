@@ -24,6 +24,24 @@ extension Proofs {
       var range: AddressRange { get throws { try AddressRange(parsing: rawValue) } }
     }
 
+    /// A node behind a proxy that has added some containers, and who changes the definition.
+    private struct Scene {
+      let server: ConsulServer
+      let network: TestNetwork
+      let proxy: FaultyProxy
+      let node: Process
+      let changer: Process
+
+      init() async throws {
+        server = try await DefinitionChangeTests.server.value
+        network = try TestNetwork()
+        proxy = try FaultyProxy(server)
+        node = try Process(proxy.address, network)
+        changer = try Process(server.address, network, node: "changer")
+        for index in 0..<3 { try await node.add("c\(index)") }
+      }
+    }
+
     /// Excludes a half, as `ipamctl network update` does; the revision of the change.
     @discardableResult
     private static func exclude(_ half: Half, by process: Process) async throws -> Revision {
@@ -113,36 +131,32 @@ extension Proofs {
       let server = try await Self.server.value
       let network = try TestNetwork()
       let node = try Process(server.address, network)
-      let operator_ = try Process(server.address, network, node: "operator")
+      let changer = try Process(server.address, network, node: "changer")
       for index in 0..<3 { try await node.add("c\(index)") }
       for (index, half) in [Half.lower, .upper, .lower].enumerated() {
-        try await Self.exclude(half, by: operator_)
+        try await Self.exclude(half, by: changer)
         for round in 0..<3 {
           let address = try await node.add("d\(index)-\(round)").attachment.holdings[0].address
           #expect(try half.other.range.contains(address), "\(address) while \(half) is excluded")
         }
-        #expect(try await Self.flags(of: network, operator_) == 0)
+        #expect(try await Self.flags(of: network, changer) == 0)
       }
       try await network.expectSound(on: server)
     }
 
     /// What left a node before the change, and arrives after it.
     @Test func aCommitThatComesAfterTheChange() async throws {
-      let server = try await Self.server.value
-      let network = try TestNetwork()
-      let proxy = try FaultyProxy(server)
-      let node = try Process(proxy.address, network)
-      let operator_ = try Process(server.address, network, node: "operator")
-      for index in 0..<3 { try await node.add("c\(index)") }
+      let scene = try await Scene()
+      let (proxy, node) = (scene.proxy, scene.node)
       proxy.setRule { $0.makesAttachments && $0.number == 0 ? .lateWithoutEnd : .pass }
       let add = Task { try await node.add("late").attachment.holdings[0].address }
       try await eventually("the commit") { proxy.kept == 1 }
       #expect(proxy.requests.last?.contains("check-index") == false)
-      let change = try await Self.exclude(.lower, by: operator_)
+      let change = try await Self.exclude(.lower, by: scene.changer)
       #expect(try proxy.deliverLate() == [409])
       add.cancel()
       _ = await add.result
-      #expect(try await Self.leases(in: .lower, after: change, by: operator_) == [])
+      #expect(try await Self.leases(in: .lower, after: change, by: scene.changer) == [])
     }
 
     /// Nodes add and delete all the time, on one chunk, while the definition changes again and again.
@@ -150,15 +164,15 @@ extension Proofs {
       let server = try await Self.server.value
       let network = try TestNetwork(cooldown: 0)
       let nodes = try (0..<3).map { try Process(server.address, network, node: "n\($0)") }
-      let operator_ = try Process(server.address, network, node: "operator")
+      let changer = try Process(server.address, network, node: "changer")
       try await nodes[0].add("first")
-      try await Self.exclude(.upper, by: operator_)
+      try await Self.exclude(.upper, by: changer)
       try await Traffic().run(nodes) {
         for round in 0..<12 {
           let half = Half.allCases[round % 2]
-          let change = try await Self.exclude(half, by: operator_)
+          let change = try await Self.exclude(half, by: changer)
           try await Task.sleep(for: .milliseconds(60))
-          let stranded = try await Self.leases(in: half, after: change, by: operator_)
+          let stranded = try await Self.leases(in: half, after: change, by: changer)
           #expect(stranded == [], "round \(round)")
         }
       }
@@ -167,44 +181,40 @@ extension Proofs {
 
     /// Whoever announced a change died before making it.
     @Test func announcedAndNotMade() async throws {
-      let server = try await Self.server.value
-      let network = try TestNetwork()
-      let proxy = try FaultyProxy(server)
-      let node = try Process(proxy.address, network)
-      let operator_ = try Process(server.address, network, node: "operator")
-      for index in 0..<3 { try await node.add("c\(index)") }
-      let entry = try await operator_.store.storedDefinition(deadline: Self.deadline)
-      let announced = try await operator_.store.announceChange(of: entry.revision, Self.deadline)
+      let scene = try await Scene()
+      let (proxy, node, changer) = (scene.proxy, scene.node, scene.changer)
+      let entry = try await changer.store.storedDefinition(deadline: Self.deadline)
+      let announced = try await changer.store.announceChange(of: entry.revision, Self.deadline)
       #expect(announced != nil)
       for index in 0..<3 { try await node.add("d\(index)") }
       #expect(proxy.requests.last?.contains("check-index") == true, "nobody trusts a chunk now")
 
-      let change = try await Self.exclude(.lower, by: operator_)
+      let change = try await Self.exclude(.lower, by: changer)
       for index in 0..<3 { try await node.add("e\(index)") }
       #expect(proxy.requests.last?.contains("check-index") == false)
-      #expect(try await Self.leases(in: .lower, after: change, by: operator_) == [])
-      try await network.expectSound(on: server)
+      #expect(try await Self.leases(in: .lower, after: change, by: changer) == [])
+      try await scene.network.expectSound(on: scene.server)
     }
 
     /// A definition that the server refuses leaves the old one as it was, and no announcement.
     @Test func aChangeThatIsRefused() async throws {
       let server = try await Self.server.value
       let network = try TestNetwork()
-      let operator_ = try Process(server.address, network, node: "operator")
-      try await operator_.add("c0")
-      let entry = try await operator_.store.storedDefinition(deadline: Self.deadline)
+      let changer = try Process(server.address, network, node: "changer")
+      try await changer.add("c0")
+      let entry = try await changer.store.storedDefinition(deadline: Self.deadline)
       guard case .definition(var definition)? = entry.value else {
         throw TestSupportError("no definition")
       }
       definition.rangeSets = try RangeSet.sets(
         (0..<40).map { [SubnetRange.Text(subnet: "10.2.\($0).0/24")] })
-      let outcome = await operator_.store.commit(
+      let outcome = await changer.store.commit(
         [.put(.definition, .definition(definition), expected: entry.revision)], cursors: [:],
         deadline: Self.deadline)
       #expect(outcome == .tooLarge)
-      #expect(try await Self.flags(of: network, operator_) == 0)
+      #expect(try await Self.flags(of: network, changer) == 0)
       #expect(
-        try await operator_.store.storedDefinition(deadline: Self.deadline).value == entry.value)
+        try await changer.store.storedDefinition(deadline: Self.deadline).value == entry.value)
     }
 
     /// A node adds between the end of its network's definition and that of its keys: what it is told is
@@ -227,7 +237,7 @@ extension Proofs {
         }
         return .pass
       }
-      let remover = try Process(proxy.address, network, node: "operator")
+      let remover = try Process(proxy.address, network, node: "changer")
       let removal = Task {
         try await remover.store.removeNetwork(force: true, dryRun: false, deadline: Self.deadline)
       }

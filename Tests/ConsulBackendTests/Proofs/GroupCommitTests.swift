@@ -126,6 +126,29 @@ extension Proofs {
       try await network.expectSound(on: server)
     }
 
+    /// A single caller's commit is not answered. Those who come meanwhile, enough for a commit of their own,
+    /// do not wait until it is sent again.
+    @Test func aSilentAnswerDoesNotKeepAll() async throws {
+      let server = try await Self.server.value
+      let network = try TestNetwork(["10.1.0.0/16"])
+      let proxy = try FaultyProxy(server)
+      let process = try Process(proxy.address, network)
+      try await process.add("first")
+      let gate = Gate()
+      defer { gate.open() }
+      proxy.setRule { $0.makesAttachments && $0.number == 0 ? .held(gate) : .pass }
+      func timesSent() -> Int { proxy.requests.count { $0.contains("attachments/n0/slow") } }
+      let slow = Task { _ = try await process.add("slow") }
+      try await eventually("the commit") { timesSent() == 1 }
+      let others = Task { try await process.addAll(32, named: "c") }
+      try await eventually("others") { try await network.attachments(on: server).count > 2 }
+      #expect(timesSent() == 1)
+      gate.open()
+      try await others.value
+      try await slow.value
+      try await network.expectSound(on: server)
+    }
+
     /// One impatient caller among patient ones: only it fails.
     @Test func theImpatientDoNotTakeOthersWithThem() async throws {
       let server = try await Self.server.value
